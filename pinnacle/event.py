@@ -1,0 +1,135 @@
+"""The 64-byte record: the only thing pinnacle hears, says, keeps and sends between its parts.
+
+One cache line of little-endian integers, the same dtype for inputs and outputs, so that a log is an array and a
+replay is a comparison of bytes.  The field table with its meanings is in docs/ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+EVENT = np.dtype(
+    [
+        ("seq", "<i8"),  # number of the input; an output carries the seq of the input that caused it
+        ("ts_ns", "<i8"),  # when we knew it, ns since 1970 UTC; never goes back within a log
+        ("ts_venue_ns", "<i8"),  # when the venue says it happened; 0 if it does not say
+        ("order_id", "<i8"),  # our order id, or the venue's in order-by-order data
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),
+        ("aux", "<i8"),  # by kind, see below
+        ("kind", "u1"),
+        ("side", "i1"),  # +1 bid or buy, -1 ask or sell, 0 none
+        ("flags", "<u2"),
+        ("venue", "<u2"),  # index into the run's venue table
+        ("instrument", "<u2"),  # index into the run's instrument table
+    ]
+)
+assert EVENT.itemsize == 64
+
+BID = BUY = 1
+ASK = SELL = -1
+
+# --- inputs (below 128) -------------------------------------------------------------------------------------------
+BOOK_CLEAR = 1  # side (0: both) is emptied from its best up to and including price_ticks (0: all of it)
+BOOK_LEVEL = 2  # the quantity at price_ticks is now qty_lots (absolute; 0 removes the level)
+L3_ADD = 3  # an order joins the book: order_id is the venue's
+L3_MODIFY = 4
+L3_DELETE = 5
+TRADE = 6  # side is the aggressor's; aux: the venue's trade id
+TICKER = 7  # best price and quantity of one side as the venue's ticker says; aux: the venue's update id
+FUNDING = 8  # aux: rate in parts per 1e9 of the position's value at price_ticks (0: at our mid); longs pay when > 0
+LINK_UP = 9
+LINK_DOWN = 10
+LINK_GAP = 11
+LINK_STALE = 12
+MARKET_KIND_MAX = 15  # kinds up to here are what the market says; history holds only these
+
+TIMER = 16
+ORDER_ACKNOWLEDGED = 20  # order_id rests at the venue with qty_lots open
+ORDER_REJECTED = 21  # the place was refused; reason in flags
+ORDER_FILLED = 22  # qty_lots executed at price_ticks; aux: fee in money units, negative for a rebate
+ORDER_CANCELLED = 23  # the rest of the order was cancelled at our request
+ORDER_EXPIRED = 24  # the venue ended the rest by itself (post-only would cross, IOC remainder, self-trade)
+CANCEL_REJECTED = 25  # the cancel was refused: the order was gone already
+ORDER_UNKNOWN = 26  # the outcome of a request is not known
+BALANCE = 30
+OPERATOR_PAUSE = 40
+OPERATOR_RESUME = 41
+OPERATOR_FLATTEN = 42
+OPERATOR_KILL = 43
+PARAMETER_SET = 50  # aux: index of the parameter; price_ticks: the bits of its float64 value
+MODEL_LOADED = 51
+BLOB = 60  # text that follows its owner: 8 bytes each in order_id, price_ticks, qty_lots, aux
+
+# --- outputs (128 and above) --------------------------------------------------------------------------------------
+OUTPUT_KIND_MIN = 128
+PLACE = 128
+CANCEL = 129
+REPLACE = 130
+CANCEL_ALL = 131
+ALERT = 140  # aux: what the engine refused or noticed, see ALERT_NAMES
+BREAKER = 141
+CHECKPOINT = 150  # aux: fingerprint of the engine's whole state after this input
+
+KIND_NAMES: dict[int, str] = {
+    value: name.lower()
+    for name, value in list(globals().items())
+    if name.isupper() and isinstance(value, int) and not name.endswith(("_MIN", "_MAX"))
+    and name not in ("BID", "BUY", "ASK", "SELL")
+}
+
+# --- flags --------------------------------------------------------------------------------------------------------
+LAST = 1  # end of one atomic venue message: the strategy wakes once, on a whole book
+SNAPSHOT = 2
+MAKER = 4
+REDUCE = 8
+POST_ONLY = 16
+IOC = 32  # immediate or cancel
+FOK = 64  # fill or kill;  none of the three: good till cancelled
+REASON_SHIFT = 8  # bits 8..11 say why, by kind
+
+# why an own order was filled (ORDER_FILLED)
+FILL_TRADE_THROUGH = 1  # a trade happened at a worse price than ours
+FILL_QUEUE_FRONT = 2  # a trade at our price, with nothing left ahead of us
+FILL_CROSSING_BOOK = 3  # the other side's best came to our price or through it
+FILL_TAKER = 4  # we took what rested
+FILL_REASON_NAMES = {1: "trade_through", 2: "queue_front", 3: "crossing_book", 4: "taker"}
+
+# why the venue refused or ended an order (ORDER_REJECTED, ORDER_EXPIRED, CANCEL_REJECTED)
+END_WOULD_CROSS = 1  # post-only at or beyond the other side's best
+END_UNFILLED = 2  # what an IOC could not take, or a FOK that could not be filled whole
+END_SELF_TRADE = 3
+END_PRICE_FILTER = 4
+END_QTY_FILTER = 5
+END_NOTIONAL_FILTER = 6
+END_NO_LIQUIDITY = 7
+END_UNKNOWN_ORDER = 8
+END_ORDERS_MAX = 9
+END_REASON_NAMES = {
+    1: "would_cross", 2: "unfilled", 3: "self_trade", 4: "price_filter", 5: "qty_filter", 6: "notional_filter",
+    7: "no_liquidity", 8: "unknown_order", 9: "orders_max",
+}  # fmt: skip
+
+# what the engine did not do, and why (ALERT, in aux)
+ALERT_POSITION = 1
+ALERT_ORDER_SIZE = 2
+ALERT_OPEN_ORDERS = 3
+ALERT_PRICE_BAND = 4
+ALERT_NOTIONAL = 5
+ALERT_ORDER_RATE = 6
+ALERT_STALE = 7
+ALERT_ODD_TRANSITION = 8
+ALERT_NAMES = {
+    1: "position", 2: "order_size", 3: "open_orders", 4: "price_band", 5: "notional", 6: "order_rate", 7: "stale",
+    8: "odd_transition",
+}  # fmt: skip
+
+
+def reason_of(flags: int) -> int:
+    """The four reason bits of a record's flags; their meaning depends on the kind."""
+    return (int(flags) >> REASON_SHIFT) & 15
+
+
+def empty(count: int) -> np.ndarray:
+    """EVENT[count], all zero."""
+    return np.zeros(count, EVENT)

@@ -1,0 +1,124 @@
+"""An instrument and its exact numbers: decimal text to whole ticks and lots, and back.
+
+Prices and sizes reach us as decimal text and leave as decimal text.  Between the two they are integers; a binary
+float is never in between, because checksums and equality would fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from pinnacle.errors import HistoryError, OperatorError
+from pinnacle.limits import CASH_UNITS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
+
+# Money is counted at least this finely, so that the rounding of one fee (always against us) stays below 1e-9.
+MONEY_DIGITS_MIN = 9
+# The largest sum of money that must fit, in quote currency, before digits are given up.
+_MONEY_RANGE = 10**8
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One symbol on one venue, with its steps as exact decimals.
+
+    tick: price step, in quote currency.  lot: quantity step, in base currency or contracts.  contract: base currency
+    in one unit of quantity (1 on spot).  qty_min, notional_min: the venue's filters, 0 for none.
+    Raises OperatorError when a step is not positive or the numbers cannot fit 64-bit integers.
+    """
+
+    venue: str
+    symbol: str
+    tick: Decimal
+    lot: Decimal
+    contract: Decimal = Decimal(1)
+    qty_min: Decimal = Decimal(0)
+    notional_min: Decimal = Decimal(0)
+    base: str = ""
+    quote: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("tick", "lot", "contract"):
+            step = getattr(self, field)
+            if not step.is_finite() or step <= 0:
+                raise OperatorError(f"{self.name}: {field} is {step}, and must be a positive decimal")
+        if self.units_per_ticklot * 1000 > CASH_UNITS_MAX:
+            raise OperatorError(f"{self.name}: tick {self.tick} times lot {self.lot} is too coarse for exact money")
+
+    @property
+    def name(self) -> str:
+        """`venue:symbol`, unique in a run."""
+        return f"{self.venue}:{self.symbol}"
+
+    @property
+    def money_digits(self) -> int:
+        """One money unit is 10^-money_digits of quote currency; tick * lot * contract is a whole number of them."""
+        ticklot = (self.tick * self.lot * self.contract).normalize()
+        exact = max(0, -int(ticklot.as_tuple().exponent))
+        digits = max(exact, MONEY_DIGITS_MIN)
+        while digits > exact and _MONEY_RANGE * 10**digits > CASH_UNITS_MAX:
+            digits -= 1
+        return digits
+
+    @property
+    def units_per_ticklot(self) -> int:
+        """Money units that one lot changes in value when the price moves by one tick."""
+        return int(self.tick * self.lot * self.contract * 10**self.money_digits)
+
+    def money(self, units: int) -> Decimal:
+        """Money units as quote currency, exact."""
+        return Decimal(int(units)).scaleb(-self.money_digits)
+
+    def ticks(self, text: str) -> int:
+        """Exact number of ticks in a price written as decimal text.  Raises HistoryError if it is off the tick."""
+        return self._steps(text, self.tick, "price", "tick", PRICE_TICKS_MAX)
+
+    def lots(self, text: str) -> int:
+        """Exact number of lots in a quantity written as decimal text.  Raises HistoryError if it is off the lot."""
+        return self._steps(text, self.lot, "quantity", "lot", QTY_LOTS_MAX)
+
+    def _steps(self, text: str, step: Decimal, noun: str, step_name: str, most: int) -> int:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            raise HistoryError(f"{self.name}: {noun} {text!r} is not a decimal number") from None
+        if not value.is_finite():
+            raise HistoryError(f"{self.name}: {noun} {text!r} is not finite")
+        # Decimal division rounds to the context's 28 digits, a fraction does not.
+        steps = Fraction(value) / Fraction(step)
+        if steps.denominator != 1:
+            raise HistoryError(
+                f"{self.name}: {noun} {text} is not a multiple of the {step_name} {step}; "
+                f"set the instrument's {step_name} to the venue's"
+            )
+        if abs(steps.numerator) >= most:
+            raise HistoryError(f"{self.name}: {noun} {text} is {steps.numerator} {step_name}s, more than {most}")
+        return steps.numerator
+
+    def price_text(self, price_ticks: int) -> str:
+        """Ticks as decimal text with as many decimals as the tick has."""
+        return _plain(self.tick, price_ticks)
+
+    def qty_text(self, qty_lots: int) -> str:
+        """Lots as decimal text with as many decimals as the lot has."""
+        return _plain(self.lot, qty_lots)
+
+
+def decimal_of(text: str, what: str) -> Decimal:
+    """A finite decimal from config text.  Raises OperatorError naming `what`."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise OperatorError(f"{what} is {text!r}, and must be a decimal number such as '0.01'")
+    return value
+
+
+def _plain(step: Decimal, count: int) -> str:
+    """count * step, exact, without an exponent."""
+    digits = max(0, -int(step.as_tuple().exponent))
+    scaled = int(step.scaleb(digits)) * int(count)
+    sign, body = ("-" if scaled < 0 else ""), str(abs(scaled)).rjust(digits + 1, "0")
+    return f"{sign}{body[:-digits]}.{body[-digits:]}" if digits else f"{sign}{body}"

@@ -1,0 +1,54 @@
+"""Every bound of the system, in one place, each with its reason.
+
+Reaching a bound is an event with a decision (refuse, stop, go stale), never silent growth.
+"""
+
+from __future__ import annotations
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+INT64_MAX = (1 << 63) - 1
+# Prices and quantities are kept below 2^40 so that price * qty of one order stays inside int64 with room for a sum:
+# checked per instrument by NOTIONAL_UNITS_MAX below.
+PRICE_TICKS_MAX = 1 << 40
+QTY_LOTS_MAX = 1 << 52
+# Cash is a running sum of price_ticks * qty_lots * units_per_ticklot; half of int64 leaves one addition of headroom,
+# so that a check after each addition cannot itself wrap.
+CASH_UNITS_MAX = 1 << 61
+
+# --- the book -----------------------------------------------------------------------------------------------------
+# Levels a side that the window of a price-level book spans.  2^20 ticks of 0.1 are 104,857 USD: the whole of
+# BTCUSDT perpetual.  Untouched pages cost nothing.  Rows outside the window are counted and never quoted on.
+BOOK_WINDOW_TICKS = 1 << 20
+
+# --- the engine's tables ------------------------------------------------------------------------------------------
+# Own orders an instrument can have at once; the slot is the low bits of the order id, so a power of two.
+ORDERS_MAX = 256
+# Quotes a strategy may want at once on one instrument, both sides together (a 20+20 grid takes 40).
+WANTED_QUOTES_MAX = 128
+# Numbers a strategy may have as parameters, and remember between wakes.
+STRATEGY_PARAMS_MAX = 64
+STRATEGY_MEMORY_MAX = 256
+# Instruments of one run.  Each size is another compiled dtype, so a few capacities are offered instead of any number.
+INSTRUMENT_CAPACITIES = (1, 2, 8)
+
+# --- the simulated venue ------------------------------------------------------------------------------------------
+# Requests and answers in flight at once per instrument: more than ORDERS_MAX places and cancels can be outstanding.
+IN_FLIGHT_MAX = 1024
+# Points of a recorded latency curve kept in memory (one a second over two days).
+LATENCY_POINTS_MAX = 1 << 18
+
+# --- the log ------------------------------------------------------------------------------------------------------
+# Records of one journal frame: 64 KiB of payload keeps a torn write small and the checksum in cache.
+FRAME_RECORDS_MAX = 1 << 10
+# Bytes of one journal file before it is sealed and the next one begun (4 M records).
+JOURNAL_BYTES_MAX = 256 << 20
+# Rows of one Parquet row group: 8 MiB of records, the unit in which history is read.
+ROW_GROUP_ROWS = 1 << 17
+# Rows that may wait while messages that the venue dated earlier are still on their way to us.
+REORDER_ROWS_MAX = 1 << 21
+
+# --- import -------------------------------------------------------------------------------------------------------
+# One message of a recording.  The largest real one (a REST snapshot of 1,000 levels a side) is 40 KB.
+MESSAGE_BYTES_MAX = 64 << 20
+# Diff messages held back while a recording's snapshot has not come yet.
+BRIDGE_MESSAGES_MAX = 1 << 16
