@@ -57,7 +57,8 @@ OPERATOR_PAUSE = 40
 OPERATOR_RESUME = 41
 OPERATOR_FLATTEN = 42
 OPERATOR_KILL = 43
-PARAMETER_SET = 50  # aux: index of the parameter; price_ticks: the bits of its float64 value
+PARAMETER_SET = 50  # aux: index of the parameter; price_ticks: its new value in millionths
+PARAMETER_SCALE = 1_000_000
 MODEL_LOADED = 51
 BLOB = 60  # text that follows its owner: 8 bytes each in order_id, price_ticks, qty_lots, aux
 
@@ -75,7 +76,7 @@ KIND_NAMES: dict[int, str] = {
     value: name.lower()
     for name, value in list(globals().items())
     if name.isupper() and isinstance(value, int) and not name.endswith(("_MIN", "_MAX"))
-    and name not in ("BID", "BUY", "ASK", "SELL")
+    and name not in ("PARAMETER_SCALE", "BID", "BUY", "ASK", "SELL")
 }
 
 # --- flags --------------------------------------------------------------------------------------------------------

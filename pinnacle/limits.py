@@ -52,3 +52,18 @@ REORDER_ROWS_MAX = 1 << 21
 MESSAGE_BYTES_MAX = 64 << 20
 # Diff messages held back while a recording's snapshot has not come yet.
 BRIDGE_MESSAGES_MAX = 1 << 16
+
+# --- more of the engine's tables ----------------------------------------------------------------------------------
+# Levels outside the window that are remembered a side.  BTCUSDT spot at a tick of 0.01 has some hundreds.
+BOOK_ASIDE_LEVELS = 1024
+# Records the engine may write before its owner empties them into the log: one wake can cancel and place every order
+# of every instrument, so room for that many is asked for before each event.
+OUT_RECORDS = 1 << 14
+OUT_ROOM_MIN = 4 * ORDERS_MAX * max(INSTRUMENT_CAPACITIES)
+assert OUT_RECORDS >= 2 * OUT_ROOM_MIN
+# Records an observer may write before its owner empties them.
+OBSERVATIONS_MAX = 1 << 14
+# Fills whose mark-outs are still open: 30 s at a thousand fills a second.
+MARKOUTS_PENDING_MAX = 1 << 15
+# Levels whose liquidity an own order took and the venue has not refreshed yet.
+TAKEN_LEVELS_MAX = 64

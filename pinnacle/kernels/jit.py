@@ -64,7 +64,3 @@ def jit_inline(function: Callable[..., Any]) -> Any:
     """Compile a kernel that LLVM must inline where it is called: for the few functions each market row passes."""
     return numba.njit(cache=True, forceinline=True, **OPTIONS)(function)
 
-
-def jit_rare(function: Callable[..., Any]) -> Any:
-    """Compile a kernel that must stay out of line, so that a rare branch does not crowd a hot loop's registers."""
-    return numba.njit(cache=True, no_cpython_wrapper=False, **OPTIONS)(function)

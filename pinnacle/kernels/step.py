@@ -1,0 +1,285 @@
+"""The fold: one event in, commands out.  Read this first.
+
+Everything pinnacle does is this function over a log.  A backtest, a live session and a replay differ in who supplies
+the events and who receives the commands; none of them can do anything that is not written here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinnacle.event import (
+    ALERT,
+    ALERT_ODD_TRANSITION,
+    ALERT_STALE,
+    BOOK_CLEAR,
+    BOOK_LEVEL,
+    CANCEL_REJECTED,
+    CHECKPOINT,
+    FUNDING,
+    LAST,
+    LINK_DOWN,
+    LINK_GAP,
+    LINK_STALE,
+    LINK_UP,
+    MARKET_KIND_MAX,
+    OPERATOR_FLATTEN,
+    OPERATOR_KILL,
+    OPERATOR_PAUSE,
+    OPERATOR_RESUME,
+    ORDER_ACKNOWLEDGED,
+    ORDER_EXPIRED,
+    ORDER_FILLED,
+    ORDER_REJECTED,
+    ORDER_UNKNOWN,
+    PARAMETER_SCALE,
+    PARAMETER_SET,
+    TICKER,
+    TIMER,
+    TRADE,
+)
+from pinnacle.kernels import account, orders
+from pinnacle.kernels.book import best_ticks, clear, level_outside, near_edge, recentre, set_level, x_of
+from pinnacle.kernels.call import call_quote
+from pinnacle.kernels.fingerprint import fingerprint
+from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.kernels.outbox import say
+from pinnacle.kernels.reconcile import reconcile
+from pinnacle.kernels.risk import want_in_range
+from pinnacle.kernels.state import (
+    FAULT_TOO_MANY,
+    LINK_IS_STALE,
+    LINK_LIVE,
+    NO_PRICE,
+    STOP_MONEY,
+    STOP_STRATEGY_VALUE,
+    STOP_TIME_BACK,
+    STOP_TOO_MANY_QUOTES,
+    WAKE_FEED,
+    WAKE_ORDER,
+    WAKE_TIMER,
+)
+from pinnacle.limits import BOOK_WINDOW_TICKS
+
+
+@jit
+def step(state, event, quote, out):
+    """Fold one input into the state and append what follows from it to `out`.
+
+    event: an EVENT record with kind below 128; its seq must be market.seq + 1 and its ts_ns not before market.ts_ns.
+    quote: address of the strategy.  out: at least limits.OUT_ROOM_MIN free rows.
+    """
+    market, lane = state["market"], state["lane"]
+    if event["ts_ns"] < market["ts_ns"]:
+        lane["fault"] = STOP_TIME_BACK
+        return
+    market["seq"] += 1
+    market["ts_ns"] = event["ts_ns"]
+    if event["kind"] <= MARKET_KIND_MAX:
+        hear_market(market, lane, event, out)
+        if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED:
+            wake_feed(market, lane, np.int64(event["instrument"]), quote, out)
+    else:
+        hear_other(market, lane, event, quote, out)
+    end_of_input(state, out)
+
+
+@jit_inline
+def hear_level(market, event):
+    """A level of a book: the one thing that most events are."""
+    book = market["book"][event["instrument"]]
+    s = 0 if event["side"] > 0 else 1
+    x = x_of(book, s, event["price_ticks"])
+    if x < 0 or x >= BOOK_WINDOW_TICKS:
+        x = level_outside(book, s, event["price_ticks"], event["qty_lots"])
+        if x < 0:
+            return
+    set_level(book, s, x, event["qty_lots"])
+
+
+@jit_inline
+def hear_market(market, lane, event, out):
+    """What the market said: it changes what we know, never what we have, funding apart."""
+    if event["kind"] == BOOK_LEVEL:
+        hear_level(market, event)
+    else:
+        hear_market_rare(market, lane, event, out)
+
+
+@jit
+def hear_market_rare(market, lane, event, out):
+    """Trades, tickers, clears, funding and the health of the link."""
+    # Small unsigned fields become int64 at once: each other type would compile every callee again.
+    me, kind, side = np.int64(event["instrument"]), np.int64(event["kind"]), np.int64(event["side"])
+    top = market["top"][me]
+    if kind == TRADE:
+        top["trade_ticks"] = event["price_ticks"]
+        top["trade_lots"] = event["qty_lots"]
+        top["trade_side"] = side
+        top["trade_count"] += 1
+        if side > 0:
+            top["bought_lots"] += event["qty_lots"]
+        else:
+            top["sold_lots"] += event["qty_lots"]
+    elif kind == TICKER:
+        if side > 0:
+            top["ticker_bid_ticks"], top["ticker_bid_lots"] = event["price_ticks"], event["qty_lots"]
+        else:
+            top["ticker_ask_ticks"], top["ticker_ask_lots"] = event["price_ticks"], event["qty_lots"]
+    elif kind == BOOK_CLEAR:
+        clear(market["book"][me], side, event["price_ticks"])
+    elif kind == FUNDING:
+        price = event["price_ticks"]
+        if price == 0:
+            refresh_top(market, me)
+            price = (top["bid_ticks"] + top["ask_ticks"]) // 2
+        account.book_funding(lane["own"][me], event["aux"], price)
+    elif kind == LINK_UP:
+        top["link"] = LINK_LIVE
+    elif kind == LINK_DOWN or kind == LINK_GAP or kind == LINK_STALE:
+        top["link"] = LINK_IS_STALE
+        say(market, me, ALERT, 0, 0, 0, 0, ALERT_STALE, 0, out)
+        own = lane["own"][me]
+        if own["traded"]:
+            own["want"]["count"] = 0
+            reconcile(market, lane, me, out)
+
+
+@jit
+def hear_other(market, lane, event, quote, out):
+    """Timers, answers to our commands, and what the operator says."""
+    kind, me = np.int64(event["kind"]), np.int64(event["instrument"])
+    if kind == TIMER:
+        if lane["wake_on"] & WAKE_TIMER:
+            wake_all(market, lane, quote, out)
+    elif ORDER_ACKNOWLEDGED <= kind <= ORDER_UNKNOWN:
+        hear_answer(market, lane, event, out)
+        if lane["wake_on"] & WAKE_ORDER:
+            wake(market, lane, me, quote, out)
+    elif kind == OPERATOR_PAUSE:
+        lane["paused"] = 1
+        wake_all(market, lane, quote, out)
+    elif kind == OPERATOR_RESUME:
+        if lane["killed"] == 0:
+            lane["paused"] = 0
+    elif kind == OPERATOR_KILL or kind == OPERATOR_FLATTEN:
+        lane["paused"] = 1
+        lane["killed"] = 1
+        wake_all(market, lane, quote, out)
+    elif kind == PARAMETER_SET:
+        lane["own"][me]["params"][event["aux"]] = event["price_ticks"] / PARAMETER_SCALE
+
+
+@jit
+def hear_answer(market, lane, event, out):
+    """An answer moves its order by the transition table; an execution moves the account, whatever the table says.
+
+    A fill is money: it is booked even when it comes for an order that we believed gone.
+    """
+    me, kind, side = np.int64(event["instrument"]), np.int64(event["kind"]), np.int64(event["side"])
+    own = lane["own"][me]
+    slot = orders.slot_of(own, event["order_id"])
+    if kind == ORDER_FILLED:
+        fee, qty = event["aux"], event["qty_lots"]
+        if not account.book_fill(own, side, event["price_ticks"], qty, fee, np.int64(event["flags"])):
+            lane["fault"] = STOP_MONEY
+            lane["fault_instrument"] = me
+            return
+    elif kind == ORDER_REJECTED:
+        own["rejected"] += 1
+    elif kind == ORDER_EXPIRED:
+        own["expired"] += 1
+    if slot >= 0:
+        if orders.hear(own, slot, kind, event["qty_lots"]):
+            return
+    elif kind == CANCEL_REJECTED:
+        return  # real world: the order's end was heard while our cancel was on its way
+    own["odd"] += 1
+    say(market, me, ALERT, event["order_id"], side, 0, 0, ALERT_ODD_TRANSITION, 0, out)
+
+
+@jit
+def refresh_top(market, me):
+    """Best prices and quantities of an instrument's book, and a window that is still around them."""
+    book, top = market["book"][me], market["top"][me]
+    if near_edge(book):
+        recentre(book, best_ticks(book, 0))
+    top["bid_ticks"], top["ask_ticks"] = best_ticks(book, 0), best_ticks(book, 1)
+    top["bid_lots"] = book["lots"][0, book["best"][0]] if book["best"][0] >= 0 else 0
+    top["ask_lots"] = book["lots"][1, book["best"][1]] if book["best"][1] >= 0 else 0
+
+
+@jit
+def wake_feed(market, lane, heard, quote, out):
+    """A whole message was heard: quote its instrument anew, or all of them if they listen to each other."""
+    if lane["listen_all"]:
+        wake_all(market, lane, quote, out)
+    else:
+        wake(market, lane, heard, quote, out)
+
+
+@jit
+def wake_all(market, lane, quote, out):
+    """Quote every traded instrument anew."""
+    for me in range(market["instruments"]):
+        wake(market, lane, me, quote, out)
+
+
+@jit
+def wake(market, lane, me, quote, out):
+    """Ask the strategy what it wants on one instrument, then send the fewest commands that give it that."""
+    own = lane["own"][me]
+    if own["traded"] == 0:
+        return
+    want = own["want"]
+    want["count"], want["hold"], want["fault"] = 0, 0, 0
+    if lane["paused"] == 0 and market["top"][me]["link"] == LINK_LIVE:
+        for k in range(market["instruments"]):
+            refresh_top(market, k)
+        lane["wakes"] += 1
+        if lane["external"]:
+            own["due"] = 1
+            lane["due"] = 1
+            return
+        call_quote(quote, market, lane, me)
+    answer_want(market, lane, me, out)
+
+
+@jit
+def answer_want(market, lane, me, out):
+    """Check what the strategy wrote, and reconcile."""
+    own = lane["own"][me]
+    want = own["want"]
+    if want["fault"] != 0 or not want_in_range(want):
+        lane["fault"] = STOP_TOO_MANY_QUOTES if want["fault"] == FAULT_TOO_MANY else STOP_STRATEGY_VALUE
+        lane["fault_instrument"] = me
+        return
+    if want["hold"]:
+        return
+    refused = own["risk"]["refused"]
+    reconcile(market, lane, me, out)
+    if own["risk"]["refused"] == refused:
+        own["risk"]["alerts"] = 0
+
+
+@jit
+def answer_external(state, out):
+    """Go on after a strategy outside the kernels has written what it wants on each instrument that was due."""
+    market, lane = state["market"], state["lane"]
+    lane["due"] = 0
+    for me in range(market["instruments"]):
+        if lane["own"][me]["due"]:
+            lane["own"][me]["due"] = 0
+            answer_want(market, lane, me, out)
+
+
+@jit
+def end_of_input(state, out):
+    """A checkpoint after every so many inputs, so that a replay can tell early where it went another way."""
+    market, lane = state["market"], state["lane"]
+    every = lane["checkpoint_every"]
+    if every > 0 and (market["seq"] + 1) % every == 0 and lane["due"] == 0:
+        say(market, 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
+
+
+assert NO_PRICE < 0

@@ -1,0 +1,28 @@
+"""Where the tests find recordings that may not be shipped, and how they skip without them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recorded market data; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("PINNACLE_RECORDINGS") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("recordings not present (set PINNACLE_RECORDINGS)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of published numbers and other engines' fills; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("PINNACLE_REFERENCE") or ROOT.parent / "shared" / "reference")
+    if not folder.is_dir():
+        pytest.skip("reference numbers not present (set PINNACLE_REFERENCE)")
+    return folder
