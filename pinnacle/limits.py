@@ -63,6 +63,8 @@ OUT_ROOM_MIN = 4 * ORDERS_MAX * max(INSTRUMENT_CAPACITIES)
 assert OUT_RECORDS >= 2 * OUT_ROOM_MIN
 # Records an observer may write before its owner empties them.
 OBSERVATIONS_MAX = 1 << 14
+# Free rows it asks for before each moment: a sample of every instrument and a mark-out of every horizon.
+OBSERVED_ROOM_MIN = 64
 # Fills whose mark-outs are still open: 30 s at a thousand fills a second.
 MARKOUTS_PENDING_MAX = 1 << 15
 # Levels whose liquidity an own order took and the venue has not refreshed yet.

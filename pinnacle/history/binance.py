@@ -113,7 +113,7 @@ class Survey:
 def read_binance(
     path: Path, instrument: Instrument, options: ImportOptions, report: ImportReport, progress: Progress | None
 ) -> Iterator[np.ndarray]:
-    """Rows of one recording; seq is not set yet.  Raises HistoryError for a file that is damaged or of other symbols."""
+    """Rows of one recording, seq not set yet.  Raises HistoryError for a file that is damaged or of other symbols."""
     blocks = LineBlocks(path)
     survey = Survey(blocks, instrument.symbol, options.partial, progress)
     _refuse_other_symbols(path, instrument, survey)
@@ -173,7 +173,8 @@ def _scanned(
         raise HistoryError(
             f"{scanner.path}: {instrument.symbol}: {int(spec['off_tick']):,} of the first "
             f"{int(spec['prices'] + spec['off_tick']):,} prices are not multiples of the tick {instrument.tick} "
-            f"({report.examples[0]}); set the instrument's tick to the venue's"
+            f"({report.examples[0]}); set the instrument's tick to the venue's, or leave such rows "
+            "out with off_tick drop if the venue once had a finer one"
         )
     table_of_ours = messages[:table]
     if spec["snapshots"] == 0:

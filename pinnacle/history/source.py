@@ -1,95 +1,155 @@
 """Opens a recording of any known format as one stream of rows, so that it can stand where a catalog stands.
 
-The format is seen from the file itself, not from its name: recordings are renamed, their bytes are not.
+The format is seen in the file itself, not in its name: recordings are renamed, their bytes are not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import pinnacle
-from pinnacle.history.binance import read_binance
+from pinnacle.errors import HistoryError
+from pinnacle.history import gemini, tardis
+from pinnacle.history.binance import clock_offset_ns, read_binance
+from pinnacle.history.blocks import DamagedFile, LineBlocks, existing_file
+from pinnacle.history.columns import ColumnMap, column_map
+from pinnacle.history.merge import merged
 from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.history.report import ImportReport
+from pinnacle.history.rows import RowReader
+from pinnacle.history.table import Table
 from pinnacle.instrument import Instrument
 
+BINANCE, TARDIS, GEMINI, COLUMNS, SEGMENT = "binance-stream", "tardis", "gemini-day", "columns", "segment"
+KNOWN = (
+    "Binance streams (lines of `<local_ns> <json>`), Tardis CSV (incremental_book_L2, trades, quotes), a Gemini day "
+    "(market_depth.csv beside trade.csv), pinnacle's own Parquet, or any CSV or Parquet with a column map"
+)
+_STREAM_LINE = re.compile(rb"\s*\d{13,19} \{")
+_OWN_COLUMNS = {"seq", "ts_ns", "ts_venue_ns", "price_ticks", "qty_lots", "kind", "side", "flags"}
 
-class History:
-    """Rows of one source, in order of arrival; iterating reads it once from the start and fills `report`.
-
-    Each array is EVENT; seq numbers the rows from 0, ts_ns never goes back, ts_venue_ns is never after ts_ns, venue
-    and instrument are 0 for the run to fill.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        instrument: Instrument,
-        options: ImportOptions,
-        progress: Progress | None = None,
-    ) -> None:
-        self.paths, self.instrument, self.options, self.progress = list(paths), instrument, options, progress
-        self.report = ImportReport()
-        self.format = "binance-stream"
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        self.report = report = ImportReport(format=self.format, sources=[path.name for path in self.paths])
-        last_ns = 0
-        for rows in read_binance(self.paths[0], self.instrument, self.options, report, self.progress):
-            last_ns = _hold_time(rows, last_ns, report)
-            rows["seq"] = np.arange(report.rows, report.rows + rows.size)
-            report.rows += rows.size
-            yield rows
-
-    def metadata(self) -> dict[str, str]:
-        """What is kept beside the rows: instrument, sources with their sha256, options, report; after iterating."""
-        return {
-            "instrument": json.dumps(instrument_dict(self.instrument)),
-            "sources": json.dumps([{"name": path.name, "sha256": file_sha256(path)} for path in self.paths]),
-            "importer": f"pinnacle {pinnacle.__version__} {self.format}",
-            "options": json.dumps(self.options.as_dict()),
-            "offset_ns": str(self.report.offset_ns),
-            "report": json.dumps(self.report.as_dict()),
-        }
+Reader = Callable[[ImportReport], Iterator[np.ndarray]]
 
 
-def open_history(
-    path: Path | Sequence[Path],
-    instrument: Instrument,
-    options: ImportOptions | None = None,
-    progress: Progress | None = None,
-) -> History:
-    """A recording (or several files of one) as rows.  Raises HistoryError for a file that is missing or unknown."""
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
-    return History(paths, instrument, options or ImportOptions(), progress)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files of one history and what they are.  names: the columns of each file, empty for a stream."""
+
+    format: str
+    paths: list[Path]
+    names: list[list[str]]
 
 
-def instrument_dict(instrument: Instrument) -> dict[str, str]:
-    """The instrument as text, exact."""
-    return {name: str(getattr(instrument, name)) for name in Instrument.__dataclass_fields__}
+def recognise(path: Path | str | Sequence[Path | str], options: ImportOptions) -> Source:
+    """What the file, the folder or the files given together are.  Raises HistoryError saying what was seen instead."""
+    given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    if not given:
+        raise HistoryError("no recording was given; name at least one file")
+    if len(given) == 1 and given[0].is_dir():
+        files = gemini.gemini_files(given[0])
+        if not files:
+            raise HistoryError(
+                f"{given[0]}: a folder that is no Gemini day; name a file in it, or of a catalog the venue and symbol"
+            )
+        given = files
+    names = [_names(one) for one in given]
+    formats = {_format(one, columns, options) for one, columns in zip(given, names)}
+    if len(formats) > 1 or (len(given) > 1 and formats == {BINANCE}):
+        raise HistoryError(
+            f"{', '.join(one.name for one in given)}: files of {' and '.join(sorted(formats))} cannot be read as one; "
+            "give them one after the other"
+        )
+    return Source(formats.pop(), given, names)
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
+def open_source(source: Source, instrument: Instrument, options: ImportOptions, progress: Progress | None) -> Reader:
+    """A function that reads the source's rows from the start, each time it is called, into the report it is given."""
+
+    def read(report: ImportReport) -> Iterator[np.ndarray]:
+        if source.format == BINANCE:
+            yield from read_binance(source.paths[0], instrument, options, report, progress)
+        else:
+            yield from _tables(source, instrument, options, report, progress)
+
+    return read
+
+
+def _tables(
+    source: Source, instrument: Instrument, options: ImportOptions, report: ImportReport, progress: Progress | None
+) -> Iterator[np.ndarray]:
+    """Rows of tables, merged on local time."""
+    tables = [Table(path, options.partial) for path in source.paths]
+    pairs: list[tuple[int, RowReader | gemini.TopOfBook]] = []
+    for table in tables:
+        if set(gemini.DEPTH_COLUMNS) <= set(table.names):
+            pairs.append((len(tardis.MAPS), gemini.TopOfBook(table, instrument, options, report)))
+            continue
+        rank, columns = _map_of(table, options)
+        pairs.append((rank, RowReader(table, columns, instrument, options, report)))
+    readers = [reader for _, reader in sorted(pairs, key=lambda pair: pair[0])]
+    floors = [reader.latency_ns_min() for reader in readers if isinstance(reader, RowReader)]
+    known = [floor for floor in floors if floor is not None]
+    report.latency_ns_min = min(known) if known else None
+    report.offset_ns = clock_offset_ns(report.latency_ns_min, options)
+    total = sum(table.bytes_total for table in tables)
+    done = [0] * len(readers)
+
+    def told(index: int) -> Progress | None:
+        if progress is None:
+            return None
+
+        def tell(bytes_done: int, _bytes_total: int, _rows: int) -> None:
+            done[index] = bytes_done
+            progress(sum(done), total, report.rows)
+
+        return tell
+
+    yield from merged([reader.rows(report.offset_ns, told(index)) for index, reader in enumerate(readers)], report)
+    if progress is not None:
+        progress(total, total, report.rows)
+
+
+def _map_of(table: Table, options: ImportOptions) -> tuple[int, ColumnMap]:
+    """(rank among files merged at equal times, the column map) of a table."""
+    if options.columns:
+        return 0, column_map(options.columns)
+    kind = tardis.tardis_kind(table.names)
+    if kind:
+        return list(tardis.MAPS).index(kind), tardis.MAPS[kind]
+    return 0, gemini.TRADES
+
+
+def _format(path: Path, names: list[str], options: ImportOptions) -> str:
+    if not names:
+        return BINANCE
+    if set(names) >= _OWN_COLUMNS:
+        return SEGMENT
+    if options.columns:
+        return COLUMNS
+    if tardis.tardis_kind(names):
+        return TARDIS
+    if set(names) in ({*gemini.DEPTH_COLUMNS}, {*gemini.TRADE_COLUMNS}):
+        return GEMINI
+    seen = ", ".join(names)
+    raise HistoryError(f"{path}: not a known format (it begins with {seen[:80]!r}); known are {KNOWN}")
+
+
+def _names(path: Path) -> list[str]:
+    """The file's columns; none if it is a Binance stream."""
+    existing_file(path)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hold_time(rows: np.ndarray, last_ns: int, report: ImportReport) -> int:
-    """Local time never goes back, and nothing is heard before it happened; what had to be held is counted."""
-    times = rows["ts_ns"]
-    if rows.size and (times[0] < last_ns or (times[1:] < times[:-1]).any()):
-        held = np.maximum(np.maximum.accumulate(times), last_ns)
-        report.repaired["local times that went back, held at the one before"] += int((held != times).sum())
-        rows["ts_ns"] = held
-        times = rows["ts_ns"]
-    early = rows["ts_venue_ns"] > times
-    if early.any():
-        report.repaired["venue times after the local time, set to it"] += int(early.sum())
-        rows["ts_venue_ns"][early] = times[early]
-    return int(times[-1]) if rows.size else last_ns
+        parquet = file.read(4) == b"PAR1"
+    if not parquet:
+        try:
+            first = next(iter(LineBlocks(path)), b"")
+        except DamagedFile as damage:
+            raise HistoryError(f"{path}: {damage.what}; not one line of it is intact") from None
+        if not first.strip():
+            raise HistoryError(f"{path}: the file is empty; nothing was recorded in it")
+        if _STREAM_LINE.match(first):
+            return []
+    return Table(path, True).names

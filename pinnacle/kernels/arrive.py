@@ -29,7 +29,7 @@ from pinnacle.event import (
 )
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import next_below, ticks_of, x_of
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.match import far_level, link, remember_taken, taken_at, unlink
 from pinnacle.kernels.state import NO_PRICE
 from pinnacle.kernels.venue import FILL_WHOLE, STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
@@ -39,7 +39,7 @@ from pinnacle.limits import BOOK_WINDOW_TICKS, IN_FLIGHT_MAX, ORDERS_MAX
 W = BOOK_WINDOW_TICKS
 
 
-@jit
+@jit_inner
 def arrive(sim, points):
     """The first request of all arrives, at its due time."""
     me = sim["request_at"]
@@ -56,10 +56,10 @@ def arrive(sim, points):
             answer(sim, points, me, ORDER_REJECTED, order_id, side, price, lots, 0, reason << REASON_SHIFT)
         else:
             enter(sim, points, me, order_id, side, price, lots, flags)
-    drop_request(sim, me)
+    drop_request(sim)
 
 
-@jit
+@jit_inline
 def cancel(sim, points, me, order_id, side):
     """Cancel a resting order, or say that it is not there."""
     own = sim["own"][me]
@@ -73,7 +73,7 @@ def cancel(sim, points, me, order_id, side):
         answer(sim, points, me, CANCEL_REJECTED, order_id, side, 0, 0, 0, END_UNKNOWN_ORDER << REASON_SHIFT)
 
 
-@jit
+@jit_inline
 def filtered(sim, me, price_ticks, lots):
     """The first filter of the venue that an order breaks (END_*), 0 if none."""
     own = sim["own"][me]
@@ -88,7 +88,7 @@ def filtered(sim, me, price_ticks, lots):
     return 0
 
 
-@jit
+@jit_inline
 def place_of(sim, me, s, price_ticks):
     """Window index of an order's price, moving the window if it must; -1 if the window cannot hold it."""
     book = sim["book"][me]
@@ -100,7 +100,7 @@ def place_of(sim, me, s, price_ticks):
     return x
 
 
-@jit
+@jit_inline
 def enter(sim, points, me, order_id, side, price_ticks, lots, flags):
     """A valid order: post-only expires if it would cross; others take what they may, then rest or expire."""
     book, own = sim["book"][me], sim["own"][me]
@@ -139,7 +139,7 @@ def enter(sim, points, me, order_id, side, price_ticks, lots, flags):
     rest(own, book, order_id, s, x, lots)
 
 
-@jit
+@jit_inline
 def rest(own, book, order_id, s, x, lots):
     """An order joins the back of the queue at its price."""
     slot = order_id & (ORDERS_MAX - 1)
@@ -156,7 +156,7 @@ def rest(own, book, order_id, s, x, lots):
     link(own, slot)
 
 
-@jit
+@jit_inline
 def takeable(sim, me, o, reach, most):
     """Lots that rest on side o at index `reach` or better and were not taken by us yet, at most `most`."""
     book, own = sim["book"][me], sim["own"][me]
@@ -167,7 +167,7 @@ def takeable(sim, me, o, reach, most):
     return total
 
 
-@jit
+@jit_inner
 def take(sim, points, me, order_id, side, reach, lots):
     """Execute as taker against side o from its best down to index `reach`; returns what is left of `lots`.
 
@@ -192,7 +192,7 @@ def take(sim, points, me, order_id, side, reach, lots):
     return lots
 
 
-@jit
+@jit_inline
 def expire_own(sim, points, me, o, reach):
     """Self-trade prevention: our own orders on side o that an incoming order would meet expire."""
     own = sim["own"][me]

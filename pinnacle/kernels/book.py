@@ -6,7 +6,7 @@ the best, so a flat window beats a tree or a hash: one store, one comparison.  A
 
 from __future__ import annotations
 
-from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.state import NO_PRICE
 from pinnacle.limits import BOOK_ASIDE_LEVELS, BOOK_WINDOW_TICKS
 
@@ -55,7 +55,7 @@ def next_below(book, s, x):
     return -1
 
 
-@jit
+@jit_inner
 def uncross(book, s, x):
     """The other side's best gives way to a new best of side s at x: the newest information wins.
 
@@ -66,7 +66,7 @@ def uncross(book, s, x):
     book["best"][o] = next_below(book, o, W - 1 - x)
 
 
-@jit
+@jit_inline
 def place_window(book, price_ticks):
     """Centre the window of a book that has none yet; prices below zero do not exist, so it never starts there."""
     book["base_ticks"] = max(0, price_ticks - W // 2)
@@ -98,7 +98,7 @@ def set_level(book, s, x, lots):
     return True
 
 
-@jit
+@jit_inner
 def level_outside(book, s, price_ticks, lots):
     """A level whose price the window does not hold: place the window, move it, or keep the level aside.
 
@@ -117,7 +117,7 @@ def level_outside(book, s, price_ticks, lots):
     return -1
 
 
-@jit
+@jit_inner
 def keep_aside(book, s, price_ticks, lots):
     """Remember a level outside the window.  Bounded by BOOK_ASIDE_LEVELS; beyond it the level is counted as lost."""
     count = book["aside_count"][s]
@@ -214,7 +214,7 @@ def clear(book, side, price_ticks):
                 k += 1
 
 
-@jit
+@jit_inline
 def near_edge(book):
     """Whether a side's best has come so close to the window's edge that it should be moved."""
     for s in range(2):

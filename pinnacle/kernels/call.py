@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnacle.kernels.jit import INTERPRETED
+from pinnacle.kernels.jit import INTERPRETED, jit_inner
 
 # Interpreted mode: the address is a key into this table.
 _FUNCTIONS: dict[int, tuple[Callable[..., None], np.dtype, np.dtype]] = {}
@@ -67,7 +67,7 @@ else:
 
         return signature, codegen
 
-    @jit
+    @jit_inner
     def call_quote(address, market, lane, me):  # type: ignore[no-untyped-def]
         """Call the strategy at `address` for instrument `me`."""
         _call_quote(address, market, lane, me, lane["own"][me])

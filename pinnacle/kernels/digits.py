@@ -9,6 +9,9 @@ from pinnacle.kernels.jit import jit, jit_inline
 
 ZERO, NINE, DOT, MINUS, PLUS = 48, 57, 46, 45, 43
 DIGITS_MAX = 18  # decimal digits that always fit an int64
+# A value of 18 digits below this can take a nineteenth: a time in ns has nineteen.  What wraps cannot be asked about
+# afterwards, because the compiler takes it that a signed sum does not.
+_NINETEENTH_BELOW = 900_000_000_000_000_000
 
 # What became of a text.
 EXACT = 0
@@ -68,8 +71,8 @@ def integer(data, at):
         value = value * 10 + (np.int64(c) - ZERO)
         at += 1
         c = data[at]
-    # Nineteen digits are a time in ns: they fit until the year 2262, and a wrapped value is negative.
-    if at == begin or at - begin > 19 or value < 0:
+    # Nineteen digits are a time in ns, and fit while the first is not a 9 (until the year 2255).
+    if at == begin or at - begin > 19 or (at - begin == 19 and data[begin] == NINE):
         value = -1
     return at, np.int64(value)
 
@@ -137,7 +140,10 @@ def decimal_column(data, offsets, digits, step, out, status):
 
 @jit
 def _shifted(data, at, end, point, shift, step):
-    """The digits data[at:end] (without their point) times 10^shift, in units of step: (steps, status)."""
+    """The digits data[at:end] (without their point) times 10^shift, in units of step: (steps, status).
+
+    Nineteen digits are taken (a time in ns) up to 9e18; beyond it is TOO_LARGE.
+    """
     places = (point if point >= 0 else end) - at + shift  # digits before the moved point
     value = 0
     used = 0
@@ -148,19 +154,19 @@ def _shifted(data, at, end, point, shift, step):
             continue
         d = np.int64(data[p]) - ZERO
         if seen < places:
-            value = value * 10 + d
-            if value > 0:
+            if value > 0 or d > 0:
                 used += 1
-                if used > DIGITS_MAX:
+                if used > DIGITS_MAX + 1 or value >= _NINETEENTH_BELOW:
                     return 0, TOO_LARGE
+            value = value * 10 + d
         elif d != 0:
             off = OFF_STEP
         seen += 1
     while seen < places and value > 0:
-        value *= 10
         used += 1
-        if used > DIGITS_MAX:
+        if used > DIGITS_MAX + 1 or value >= _NINETEENTH_BELOW:
             return 0, TOO_LARGE
+        value *= 10
         seen += 1
     steps = value // step
     if steps * step != value:

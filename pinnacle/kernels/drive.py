@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinnacle.event import LAST, TIMER
+from pinnacle.event import BOOK_LEVEL, LAST, TIMER
 from pinnacle.kernels.arrive import arrive
-from pinnacle.kernels.jit import jit, jit_inline
-from pinnacle.kernels.match import hear_venue
+from pinnacle.kernels.jit import jit, jit_inline, jit_inner
+from pinnacle.kernels.match import hear_venue_rows, venue_ns
 from pinnacle.kernels.observe import observe_answer, observe_due
 from pinnacle.kernels.outbox import keep
 from pinnacle.kernels.state import NEVER, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
-from pinnacle.kernels.step import end_of_input, hear_market, hear_other, wake_feed
+from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
-from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OUT_RECORDS, OUT_ROOM_MIN
+from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
 
 # Where the drive is between two calls, and how it was set up.
 CURSOR = np.dtype(
     [
-        ("i", "<i8"),  # next row of the local stream
+        ("i", "<i8"),  # next row that the engine hears
         ("local_rows", "<i8"),
         ("local_final", "<i8"),  # 1: no row comes after these
-        ("j", "<i8"),  # next row of the venue's stream
-        ("venue_rows", "<i8"),
+        ("j", "<i8"),  # index in `order` of the next row that happens at the venue
+        ("venue_rows", "<i8"),  # of `order`, those before which nothing can come any more
         ("venue_final", "<i8"),
         ("phase", "<i8"),
         ("venue_limit_ns", "<i8"),  # the venue's rows up to here may be walked, this one included
@@ -59,120 +59,126 @@ FAULT = 6
 
 
 @jit
-def drive(state, sim, cursor, local, venue, points, quote, out, observed):
+def drive(state, sim, cursor, rows, order, points, quote, out, observed):
     """Run until the owner is needed; returns why (ENDED ..).
 
-    local: EVENT[n] in the order and time in which we hear it.  venue: VENUE_ROW[m] in the venue's.  points: int64[k,
-    4], see latency.  quote: the strategy's address.  out, observed: OUT and OBSERVED records that the owner empties.
+    rows: EVENT[n], the market in the order in which we hear it.  order: int32[m], its rows in the order in which they
+    happened at the venue.  points: int64[k, 4], see latency.  quote: the strategy's address.  out, observed: OUT and
+    OBSERVED records that the owner empties.
     """
     while True:
+        code = -1
         if cursor["phase"] == PLAN:
-            code = plan(state, sim, cursor, local, venue)
-            if code >= 0:
-                return code
-        if cursor["phase"] == VENUE:
-            code = walk_venue(sim, cursor, venue, points)
-            if code >= 0:
-                return code
-        code = walk_local(state, sim, cursor, local, points, quote, out, observed)
+            code = plan(state, sim, cursor, rows, order)
+        if code < 0 and cursor["phase"] == VENUE:
+            code = walk_venue(sim, cursor, rows, order, points)
+        if code < 0:
+            code = walk_local(state, sim, cursor, rows, points, quote, out, observed)
         if code >= 0:
             return code
 
 
-@jit
-def next_venue_ns(sim, cursor, venue):
+@jit_inline
+def next_venue_ns(sim, cursor, rows, order):
     """Time of the venue's next event, row or arrival; NEVER if there is none."""
     due = sim["request_due_ns"]
     if cursor["j"] < cursor["venue_rows"]:
-        due = min(due, venue[cursor["j"]]["ts_ns"])
+        due = min(due, venue_ns(rows[order[cursor["j"]]]))
     return due
 
 
-@jit
+@jit_inline
 def later(ts_ns, delay_ns):
     """ts_ns + delay_ns, where NEVER stays NEVER."""
     return NEVER if ts_ns == NEVER else ts_ns + delay_ns
 
 
-@jit
-def plan(state, sim, cursor, local, venue):
+@jit_inline
+def plan(state, sim, cursor, rows, order):
     """How far the venue may be walked: to the earliest moment at which a command not sent yet could reach it."""
+    code = -1
     if cursor["i"] == cursor["local_rows"] and not cursor["local_final"]:
-        return NEED_LOCAL
-    if cursor["j"] == cursor["venue_rows"] and not cursor["venue_final"]:
-        return NEED_VENUE
-    wake_on = state["lane"]["wake_on"]
-    decision = cursor["timer_ns"] if wake_on & WAKE_TIMER else NEVER
-    if wake_on & WAKE_FEED and cursor["i"] < cursor["local_rows"]:
-        decision = min(decision, local[cursor["i"]]["ts_ns"])
-    if wake_on & WAKE_ORDER:
-        decision = min(decision, sim["answer_due_ns"])
-        decision = min(decision, later(next_venue_ns(sim, cursor, venue), cursor["answer_least_ns"]))
-    cursor["venue_limit_ns"] = later(decision, cursor["request_least_ns"])
-    cursor["phase"] = VENUE
-    return -1
-
-
-@jit
-def walk_venue(sim, cursor, venue, points):
-    """The venue's events up to its limit, in time; at equal times the market's before our requests."""
-    limit, j, n = cursor["venue_limit_ns"], cursor["j"], cursor["venue_rows"]
-    last_ns = sim["clock_ns"]
-    while sim["fault"] == 0:
-        bound = min(limit, sim["request_due_ns"])
-        while j < n:
-            row = venue[j]
-            if row["ts_ns"] > bound:
-                break
-            last_ns = row["ts_ns"]
-            sim["clock_ns"] = last_ns
-            sim["feed_ns"] = row["feed_ns"]
-            hear_venue(sim, points, row)
-            j += 1
-        cursor["j"] = j
-        if j == n and not cursor["venue_final"]:
-            return NEED_VENUE
-        if sim["request_due_ns"] > limit or sim["request_due_ns"] == NEVER:
-            cursor["local_limit_ns"] = later(next_venue_ns(sim, cursor, venue), cursor["answer_least_ns"])
-            cursor["phase"] = LOCAL
-            return -1
-        arrive(sim, points)
-    return FAULT
+        code = NEED_LOCAL
+    elif cursor["j"] == cursor["venue_rows"] and not cursor["venue_final"]:
+        code = NEED_VENUE
+    else:
+        wake_on = state["lane"]["wake_on"]
+        decision = cursor["timer_ns"] if wake_on & WAKE_TIMER else NEVER
+        if wake_on & WAKE_FEED and cursor["i"] < cursor["local_rows"]:
+            decision = min(decision, rows[cursor["i"]]["ts_ns"])
+        if wake_on & WAKE_ORDER:
+            decision = min(decision, sim["answer_due_ns"])
+            decision = min(decision, later(next_venue_ns(sim, cursor, rows, order), cursor["answer_least_ns"]))
+        cursor["venue_limit_ns"] = later(decision, cursor["request_least_ns"])
+        cursor["phase"] = VENUE
+    return code
 
 
 @jit_inline
-def hear_rows(market, lane, cursor, local, stop, bound_ns, by_message, out):
-    """The market's rows up to index `stop` and time bound_ns, or to the end of one message.  True if it ended one."""
+def walk_venue(sim, cursor, rows, order, points):
+    """The venue's events up to its limit, in time; at equal times the market's before our requests."""
+    limit, n = cursor["venue_limit_ns"], cursor["venue_rows"]
+    code = -2
+    while code == -2:
+        j = hear_venue_rows(sim, points, rows, order, cursor["j"], n, min(limit, sim["request_due_ns"]))
+        cursor["j"] = j
+        if sim["fault"] != 0:
+            code = FAULT
+        elif j == n and not cursor["venue_final"]:
+            code = NEED_VENUE
+        elif sim["request_due_ns"] > limit or sim["request_due_ns"] == NEVER:
+            cursor["local_limit_ns"] = later(next_venue_ns(sim, cursor, rows, order), cursor["answer_least_ns"])
+            cursor["phase"] = LOCAL
+            code = -1
+        else:
+            arrive(sim, points)
+    return code
+
+
+@jit_inner
+def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
+    """The market's rows up to index `stop` and time bound_ns, or to the end of one message.  True if it ended one.
+
+    Levels are most rows and touch nothing but their book; the clock is set where somebody could read it.
+    """
     i = cursor["i"]
     first = i
     before = market["seq"] - i + 1
     ended = False
-    while i < stop:
-        row = local[i]
-        ts_ns = row["ts_ns"]
-        if ts_ns > bound_ns:
+    while i < stop and not ended:
+        row = rows[i]
+        if row["ts_ns"] > bound_ns:
             break
-        market["seq"] = before + i
-        market["ts_ns"] = ts_ns
-        hear_market(market, lane, row, out)
+        if row["kind"] == BOOK_LEVEL:
+            hear_level(market, row)
+        else:
+            market["seq"] = before + i
+            market["ts_ns"] = row["ts_ns"]
+            hear_market_rare(market, lane, row, out)
         i += 1
-        if by_message and row["flags"] & LAST:
-            ended = True
-            break
+        ended = by_message and row["flags"] & LAST != 0
     if i > first:
-        cursor["feed_ns"] = local[i - 1]["ts_ns"] - local[i - 1]["ts_venue_ns"]
-    cursor["i"] = i
+        market["seq"] = before + i - 1
+        market["ts_ns"] = rows[i - 1]["ts_ns"]
+        cursor["feed_ns"] = rows[i - 1]["ts_ns"] - rows[i - 1]["ts_venue_ns"]
+        cursor["i"] = i
     return ended
 
 
-@jit
-def keep_rows(market, local, first, stop, seq, out):
-    """Copy heard rows into the log under their numbers."""
+@jit_inner
+def keep_rows(rows, first, stop, seq, count, out):
+    """Copy heard rows into the log under their numbers.  count: rows of out before the run.
+
+    Rows that made the engine speak by themselves are rare; the log keeps inputs before outputs, by seq.
+    """
+    spoke = out["count"] > count
     for k in range(first, stop):
-        keep(local[k], seq + k - first, local[k]["ts_ns"], out)
+        keep(rows[k], seq + k - first, rows[k]["ts_ns"], out)
+    if spoke:
+        order_by_seq(out, count)
 
 
-@jit
+@jit_inline
 def row_bound(market, lane, cursor, out):
     """Index at which a run of rows must pause: the next checkpoint, or the room left when rows are recorded."""
     i, stop = cursor["i"], cursor["local_rows"]
@@ -184,52 +190,33 @@ def row_bound(market, lane, cursor, out):
     return stop
 
 
-@jit
-def walk_local(state, sim, cursor, local, points, quote, out, observed):
+@jit_inline
+def walk_local(state, sim, cursor, rows, points, quote, out, observed):
     """The engine's inputs up to its limit; at equal times market rows, then answers, then timers."""
     market, lane = state["market"], state["lane"]
     by_message = lane["wake_on"] & WAKE_FEED != 0
-    while True:
+    code = -2
+    while code == -2:
         if cursor["sent"] < out["count"]:
             cursor["sent"] = send(sim, points, out, cursor["sent"], cursor["feed_ns"])
-        if lane["fault"] != 0 or sim["fault"] != 0:
-            return FAULT
-        if lane["due"]:
-            return CALL_STRATEGY
-        if out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
-            return OUT_FULL
-        if observed["count"] >= OBSERVATIONS_MAX - 256:
-            return OBSERVED_FULL
-        if cursor["i"] == cursor["local_rows"] and not cursor["local_final"]:
-            return NEED_LOCAL
         limit = cursor["local_limit_ns"]
         answer_ns, timer_ns = sim["answer_due_ns"], cursor["timer_ns"]
-        row_ns = local[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["local_rows"] else NEVER
+        row_ns = rows[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["local_rows"] else NEVER
         now = min(row_ns, min(answer_ns, timer_ns))
-        if now > cursor["stop_ns"]:
-            return ENDED
-        # An answer or a timer at the limit itself may be preceded by an answer that the venue has yet to give.
-        if now > limit or (now == limit and now != row_ns):
-            if now == NEVER:
-                return ENDED
-            cursor["phase"] = PLAN
-            return -1
-        if observed["due_ns"] < now:
+        code = why_pause(lane, sim, cursor, now, row_ns, out, observed)
+        if code != -2:
+            pass
+        elif observed["due_ns"] < now:
             observe_due(market, lane, now, observed)
-            continue
-        if row_ns <= answer_ns and row_ns <= timer_ns:
+        elif row_ns <= answer_ns and row_ns <= timer_ns:
             bound = min(min(limit, observed["due_ns"]), min(answer_ns, timer_ns))
             stop = row_bound(market, lane, cursor, out)
-            first, seq = cursor["i"], market["seq"] + 1
-            count = out["count"]
-            ended = hear_rows(market, lane, cursor, local, stop, bound, by_message, out)
+            first, seq, count = cursor["i"], market["seq"] + 1, out["count"]
+            ended = hear_rows(market, lane, cursor, rows, stop, bound, by_message, out)
             if cursor["record_full"]:
-                # Rows that made the engine speak by themselves are rare; the log keeps inputs before outputs by seq.
-                keep_rows(market, local, first, cursor["i"], seq, out)
-                if out["count"] - (cursor["i"] - first) > count:
-                    order_by_seq(out, count)
+                keep_rows(rows, first, cursor["i"], seq, count, out)
             if ended:
-                wake_feed(market, lane, np.int64(local[cursor["i"] - 1]["instrument"]), quote, out)
+                wake_feed(market, lane, np.int64(rows[cursor["i"] - 1]["instrument"]), quote, out)
             end_of_input(state, out)
         elif answer_ns <= timer_ns:
             me = sim["answer_at"]
@@ -237,17 +224,43 @@ def walk_local(state, sim, cursor, local, points, quote, out, observed):
             row = own["answers"][own["answer_first"] & (IN_FLIGHT_MAX - 1)]
             hear_kept(state, row, answer_ns, quote, out)
             observe_answer(market, lane, row, observed)
-            drop_answer(sim, me)
-        else:
-            if not anything_left(sim, cursor, now):
-                return ENDED
+            drop_answer(sim)
+        elif anything_left(sim, cursor, now):
             cursor["timer_ns"] = timer_ns + cursor["timer_every_ns"]
             row = observed["timer"]
             row["kind"] = TIMER
             hear_kept(state, row, timer_ns, quote, out)
+        else:
+            code = ENDED
+    return code
 
 
-@jit
+@jit_inline
+def why_pause(lane, sim, cursor, now, row_ns, out, observed):
+    """Why the engine cannot hear what comes next, at `now`: what the drive's owner must do, -1 for the venue's turn.
+
+    -2 if it can.  An answer or a timer at the limit itself may be preceded by an answer that the venue has yet to give.
+    """
+    code = -2
+    if lane["fault"] != 0 or sim["fault"] != 0:
+        code = FAULT
+    elif lane["due"] != 0:
+        code = CALL_STRATEGY
+    elif out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
+        code = OUT_FULL
+    elif observed["count"] >= OBSERVATIONS_MAX - OBSERVED_ROOM_MIN:
+        code = OBSERVED_FULL
+    elif cursor["i"] == cursor["local_rows"] and not cursor["local_final"]:
+        code = NEED_LOCAL
+    elif now > cursor["stop_ns"]:
+        code = ENDED
+    elif now > cursor["local_limit_ns"] or (now == cursor["local_limit_ns"] and now != row_ns):
+        cursor["phase"] = PLAN
+        code = ENDED if now == NEVER else -1
+    return code
+
+
+@jit_inner
 def hear_kept(state, row, ts_ns, quote, out):
     """An input that history does not hold: it goes into the log, then into the fold."""
     market, lane = state["market"], state["lane"]
@@ -258,7 +271,7 @@ def hear_kept(state, row, ts_ns, quote, out):
     end_of_input(state, out)
 
 
-@jit
+@jit_inline
 def anything_left(sim, cursor, now_ns):
     """Whether anything at all comes after now: rows, requests or answers.  The venue may have been walked past now."""
     return (
@@ -270,7 +283,7 @@ def anything_left(sim, cursor, now_ns):
     )
 
 
-@jit
+@jit_inner
 def order_by_seq(out, first):
     """Insertion sort of out.rows[first:] by seq, inputs before outputs.  Nearly sorted and short."""
     rows = out["rows"]
@@ -282,13 +295,13 @@ def order_by_seq(out, first):
             j -= 1
 
 
-@jit
+@jit_inner
 def later_record(a, b):
     """Whether record a belongs after record b in a log."""
     return a["seq"] > b["seq"] or (a["seq"] == b["seq"] and a["kind"] >= 128 and b["kind"] < 128)
 
 
-@jit
+@jit_inner
 def copy_record(source, target):
     """Copy all fields of an EVENT record."""
     target["seq"] = source["seq"]
@@ -305,7 +318,7 @@ def copy_record(source, target):
     target["instrument"] = source["instrument"]
 
 
-@jit
+@jit_inner
 def swap(a, b, scratch):
     """Exchange two records."""
     copy_record(a, scratch)

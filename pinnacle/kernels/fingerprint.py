@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnacle.kernels.jit import INTERPRETED, jit
+from pinnacle.kernels.jit import INTERPRETED, jit, jit_inner
 
 if INTERPRETED:
 
@@ -41,7 +41,7 @@ else:
 
         return types.int64(record), codegen
 
-    @jit
+    @jit_inner
     def words(record):
         """The record's bytes as int64 words, in place."""
         return carray(_word_pointer(record), (_word_count(record),))
@@ -60,7 +60,7 @@ if INTERPRETED:
         return h - (1 << 64) if h >= 1 << 63 else h
 else:
 
-    @jit
+    @jit_inner
     def mix(h, word):
         """Fold one word into a hash: xor, multiply, xor-shift; wraps around, as int64 does."""
         h = (h ^ word) * _MIX

@@ -15,13 +15,14 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import config as numba_config
+from numba.core import types
 
 from pinnacle import event, limits
 
 INTERPRETED = bool(numba_config.DISABLE_JIT)
 BOUNDSCHECK = bool(numba_config.BOUNDSCHECK)
 # Options of every kernel.  No fastmath: a float that feeds state must not depend on how a loop was vectorised.
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK, "no_cfunc_wrapper": True}
 
 
 def code_hash() -> str:
@@ -55,12 +56,38 @@ def compiled_before() -> bool:
     return CACHE_DIR.is_dir() and any(CACHE_DIR.rglob("*.nbc"))
 
 
+def _one_per_type(dispatcher: Any) -> Any:
+    """Compile once for int64, not once for each constant that a caller happens to pass.
+
+    A call with constants has literal types, and numba keeps a version for each; over the kernels' call graph that is
+    half of the whole compile time and buys nothing, because what is hot is inlined anyway.
+    """
+    if INTERPRETED:
+        return dispatcher
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return template(tuple(types.unliteral(arg) for arg in args), kws)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a kernel, cached on disk."""
-    return numba.njit(cache=True, **OPTIONS)(function)
+    return _one_per_type(numba.njit(cache=True, **OPTIONS)(function))
+
+
+def jit_inner(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that only kernels call: without the wrapper that Python would need, which costs as much to
+    compile as a small kernel itself."""
+    return _one_per_type(numba.njit(cache=True, no_cpython_wrapper=True, **OPTIONS)(function))
 
 
 def jit_inline(function: Callable[..., Any]) -> Any:
-    """Compile a kernel that LLVM must inline where it is called: for the few functions each market row passes."""
-    return numba.njit(cache=True, forceinline=True, **OPTIONS)(function)
+    """Write a kernel out at each place that calls it: for what every market row passes, and for what has one caller.
 
+    Numba copies the code before it infers types, so such a function is never compiled by itself; every function that
+    is costs about a tenth of a second of the first start.
+    """
+    return numba.njit(inline="always", **OPTIONS)(function)

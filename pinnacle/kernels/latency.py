@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit, jit_inline
 from pinnacle.kernels.random import lognormal
 
 CONSTANT = 0
@@ -54,7 +54,7 @@ def delay_ns(latency, points, leg, ts_ns, feed_ns):
     return interpolated_ns(latency, points, leg, ts_ns)
 
 
-@jit
+@jit_inline
 def interpolated_ns(latency, points, leg, ts_ns):
     """Delay between the two measurements around ts_ns; the nearest one outside them.  Bisection: log2(n) steps."""
     low, high = latency["points_start"], latency["points_stop"] - 1

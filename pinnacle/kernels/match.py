@@ -24,7 +24,7 @@ from pinnacle.event import (
 )
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import clear, level_outside, set_level, ticks_of, x_of
-from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.queue import front_after_depth
 from pinnacle.kernels.venue import FILL_WHOLE
 from pinnacle.kernels.wire import answer
@@ -34,37 +34,62 @@ W = BOOK_WINDOW_TICKS
 
 
 @jit_inline
-def hear_venue(sim, points, row):
-    """One row of the venue's stream: the book moves, and our orders with it."""
-    me = np.int64(row["instrument"])
-    book, own = sim["book"][me], sim["own"][me]
-    if row["kind"] == BOOK_LEVEL:
-        s = 0 if row["side"] > 0 else 1
-        x = x_of(book, s, row["price_ticks"])
-        if x < 0 or x >= W:
-            x = far_level(sim, me, s, row["price_ticks"], row["qty_lots"])
-            if x < 0:
-                return
-        lots = row["qty_lots"]
-        before = book["lots"][s, x]
-        better = set_level(book, s, x, lots)
-        if x <= own["best"][s]:
-            if x >= own["low"][s] and own["head"][s, x] != 0:
-                own_level_changed(own, s, x, before, lots)
-        if own["taken_count"] != 0:
-            forget_taken(own, s, x)
-        if better and x + own["best"][1 - s] >= W - 1:
-            side_came_through(sim, points, me, s, x, lots)
-    elif row["kind"] == TRADE:
-        s = 1 if row["side"] > 0 else 0  # a sell-initiated trade hits bids
-        x = x_of(book, s, row["price_ticks"])
-        if own["best"][s] >= x:
-            trade_reached_us(sim, points, me, s, x, row["qty_lots"])
-    elif row["kind"] == BOOK_CLEAR:
-        clear(book, np.int64(row["side"]), row["price_ticks"])
+def venue_ns(row):
+    """When a row happened at the venue: what the venue says, or else when we knew it."""
+    return row["ts_venue_ns"] if row["ts_venue_ns"] != 0 else row["ts_ns"]
 
 
-@jit
+@jit_inline
+def set_clock(sim, row):
+    """The venue's clock, and the feed's latency of that moment, are those of a row."""
+    sim["clock_ns"] = venue_ns(row)
+    sim["feed_ns"] = row["ts_ns"] - venue_ns(row)
+
+
+@jit_inner
+def hear_venue_rows(sim, points, rows, order, j, stop, bound_ns):
+    """The venue's rows order[j:stop] up to time bound_ns: its book moves, and our orders with it.
+
+    Returns the index after the last.  The clock is set where something happens to us, and at the end.
+    """
+    first = j
+    while j < stop:
+        row = rows[order[j]]
+        if venue_ns(row) > bound_ns:
+            break
+        me = np.int64(row["instrument"])
+        book, own = sim["book"][me], sim["own"][me]
+        if row["kind"] == BOOK_LEVEL:
+            s = 0 if row["side"] > 0 else 1
+            x = x_of(book, s, row["price_ticks"])
+            if x < 0 or x >= W:
+                x = far_level(sim, me, s, row["price_ticks"], row["qty_lots"])
+            if x >= 0:
+                lots = row["qty_lots"]
+                before = book["lots"][s, x]
+                better = set_level(book, s, x, lots)
+                if own["low"][s] <= x and x <= own["best"][s] and own["head"][s, x] != 0:
+                    own_level_changed(own, s, x, before, lots)
+                if own["taken_count"] != 0:
+                    forget_taken(own, s, x)
+                if better and x + own["best"][1 - s] >= W - 1:
+                    set_clock(sim, row)
+                    side_came_through(sim, points, me, s, x, lots)
+        elif row["kind"] == TRADE:
+            s = 1 if row["side"] > 0 else 0  # a sell-initiated trade hits bids
+            x = x_of(book, s, row["price_ticks"])
+            if own["best"][s] >= x:
+                set_clock(sim, row)
+                trade_reached_us(sim, points, me, s, x, row["qty_lots"])
+        elif row["kind"] == BOOK_CLEAR:
+            clear(book, np.int64(row["side"]), row["price_ticks"])
+        j += 1
+    if j > first:
+        set_clock(sim, rows[order[j - 1]])
+    return j
+
+
+@jit_inner
 def far_level(sim, me, s, price_ticks, lots):
     """A level outside the venue's window; if the window moves for it, our orders' places move with it."""
     book, own = sim["book"][me], sim["own"][me]
@@ -76,7 +101,7 @@ def far_level(sim, me, s, price_ticks, lots):
     return x
 
 
-@jit
+@jit_inline
 def move_own(own, shift):
     """Follow a window that moved by `shift` ticks.  Orders that fall out of it keep resting at its edge's far side."""
     for slot in range(ORDERS_MAX):
@@ -95,7 +120,7 @@ def move_own(own, shift):
     own["taken_count"] = 0
 
 
-@jit
+@jit_inner
 def link(own, slot):
     """Put a resting order at the end of its price's list."""
     order = own["resting"][slot]
@@ -111,7 +136,7 @@ def link(own, slot):
     own["low"][s] = min(own["low"][s], x)
 
 
-@jit
+@jit_inner
 def unlink(own, slot):
     """Take a resting order out of its price's list and free its slot."""
     order = own["resting"][slot]
@@ -134,7 +159,7 @@ def unlink(own, slot):
             own["low"][s] += 1
 
 
-@jit
+@jit_inner
 def own_level_changed(own, s, x, before_lots, after_lots):
     """A level at which we rest was set anew: each of our orders there learns how much of that was ahead of it."""
     slot = np.int64(own["head"][s, x]) - 1
@@ -153,7 +178,7 @@ def own_level_changed(own, s, x, before_lots, after_lots):
         slot = order["next"]
 
 
-@jit
+@jit_inner
 def execute(sim, points, me, slot, lots, reason):
     """Fill `lots` of a resting order at its own price, as maker, and answer; a filled order leaves."""
     book, own = sim["book"][me], sim["own"][me]
@@ -168,7 +193,7 @@ def execute(sim, points, me, slot, lots, reason):
         unlink(own, slot)
 
 
-@jit
+@jit_inner
 def trade_reached_us(sim, points, me, s, x, lots):
     """A trade at x on side s, where we rest at x or better: prices better than the trade's first, then its own.
 
@@ -205,7 +230,7 @@ def trade_reached_us(sim, points, me, s, x, lots):
         slot = following
 
 
-@jit
+@jit_inner
 def side_came_through(sim, points, me, s, x, lots):
     """A new best of side s at x has come to our orders on the other side, or through them.
 
@@ -224,7 +249,7 @@ def side_came_through(sim, points, me, s, x, lots):
             remember_taken(own, s, x, taken)
 
 
-@jit
+@jit_inner
 def taken_at(own, s, x):
     """Lots of a level that our own orders took since the venue last set it."""
     for k in range(own["taken_count"]):
@@ -233,7 +258,7 @@ def taken_at(own, s, x):
     return 0
 
 
-@jit
+@jit_inner
 def remember_taken(own, s, x, lots):
     """Liquidity that an own order consumed stays consumed until the venue refreshes the level.
 
@@ -251,7 +276,7 @@ def remember_taken(own, s, x, lots):
     own["taken_count"] = count + 1
 
 
-@jit
+@jit_inner
 def forget_taken(own, s, x):
     """The venue has set a level: what it shows now is there."""
     count = own["taken_count"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pinnacle.event import ASK, BID, EVENT, ORDER_FILLED
 from pinnacle.kernels.book import best_ticks
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.state import NEVER, NO_PRICE
 from pinnacle.limits import MARKOUTS_PENDING_MAX, OBSERVATIONS_MAX, ORDERS_MAX
 
@@ -57,7 +57,7 @@ OBSERVED = np.dtype(
 _MASK = MARKOUTS_PENDING_MAX - 1
 
 
-@jit
+@jit_inner
 def write(market, lane, me, ts_ns, kind, number, horizon, observed):
     """Write down the book's top and the account of one instrument."""
     book, own = market["book"][me], lane["own"][me]
@@ -78,7 +78,7 @@ def write(market, lane, me, ts_ns, kind, number, horizon, observed):
     observed["count"] += 1
 
 
-@jit
+@jit_inline
 def best_quote(own, side):
     """Best price of our live orders on a side, NO_PRICE if there is none.  Bounded by ORDERS_MAX."""
     s = 0 if side > 0 else 1
@@ -90,7 +90,7 @@ def best_quote(own, side):
     return best
 
 
-@jit
+@jit_inner
 def observe_due(market, lane, now_ns, observed):
     """Write down what is due before now_ns, once: the state is that after every event up to the due time."""
     if observed["sample_ns"] == observed["due_ns"]:
@@ -109,7 +109,7 @@ def observe_due(market, lane, now_ns, observed):
     set_due(observed)
 
 
-@jit
+@jit_inner
 def set_due(observed):
     """The least of the next sample and the first mark-out of each horizon."""
     due = observed["sample_ns"]
@@ -120,7 +120,7 @@ def set_due(observed):
     observed["due_ns"] = due
 
 
-@jit
+@jit_inner
 def observe_answer(market, lane, event, observed):
     """An own fill was heard: write it down, and remember to look again at each horizon."""
     if event["kind"] != ORDER_FILLED:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inner
 
 
-@jit
+@jit_inner
 def say(market, me, kind, order_id, side, price_ticks, qty_lots, aux, flags, out):
     """Append one output.  The owner has asked for limits.OUT_ROOM_MIN free rows before the input, so there is room."""
     n = out["count"]
@@ -25,7 +25,7 @@ def say(market, me, kind, order_id, side, price_ticks, qty_lots, aux, flags, out
     out["count"] = n + 1
 
 
-@jit
+@jit_inner
 def keep(source, seq, ts_ns, out):
     """Append a copy of an input under its number and the time at which it was heard."""
     n = out["count"]

@@ -9,14 +9,14 @@ import numpy as np
 
 from pinnacle.event import CANCEL, PLACE
 from pinnacle.kernels import orders
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.outbox import say
 from pinnacle.kernels.risk import allowed_lots, rate_allows
 from pinnacle.kernels.state import STOP_ORDER_TABLE_FULL
 from pinnacle.limits import ORDERS_MAX, WANTED_QUOTES_MAX
 
 
-@jit
+@jit_inline
 def reconcile(market, lane, me, out):
     """Emit cancels and places for one instrument: buys before sells, on each side cancels before places.
 
@@ -30,7 +30,7 @@ def reconcile(market, lane, me, out):
     reconcile_side(market, lane, own, me, -1, out)
 
 
-@jit
+@jit_inner
 def reconcile_side(market, lane, own, me, side, out):
     """One side of reconcile."""
     s = 0 if side > 0 else 1
@@ -78,7 +78,7 @@ def reconcile_side(market, lane, own, me, side, out):
         place(market, lane, own, me, side, want["price_ticks"][k], want["qty_lots"][k], want["flags"][k], out)
 
 
-@jit
+@jit_inline
 def cancel_unserved(market, own, me, s, out):
     """Cancel each live order of a side that no want is served by, if it rests and no request is in flight."""
     for j in range(own["live_count"][s]):
@@ -90,7 +90,7 @@ def cancel_unserved(market, own, me, s, out):
             say(market, me, CANCEL, order["order_id"], np.int64(order["side"]), order["price_ticks"], order["open_lots"], 0, 0, out)
 
 
-@jit
+@jit_inline
 def place(market, lane, own, me, side, price_ticks, qty_lots, flags, out):
     """Send one order, as much of it as the limits leave."""
     qty_lots = allowed_lots(market, own, me, side, price_ticks, qty_lots, out)

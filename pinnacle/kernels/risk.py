@@ -14,13 +14,13 @@ from pinnacle.event import (
     ALERT_POSITION,
     ALERT_PRICE_BAND,
 )
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.outbox import say
 from pinnacle.kernels.state import NEVER, NO_PRICE
 from pinnacle.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
 
 
-@jit
+@jit_inner
 def alert(market, own, me, what, side, price_ticks, qty_lots, out):
     """Say once that a limit cut a want; again only after a wake at which it did not."""
     risk = own["risk"]
@@ -30,7 +30,7 @@ def alert(market, own, me, what, side, price_ticks, qty_lots, out):
         say(market, me, ALERT, 0, side, price_ticks, qty_lots, what, 0, out)
 
 
-@jit
+@jit_inline
 def allowed_lots(market, own, me, side, price_ticks, qty_lots, out):
     """The part of one order that every limit leaves, 0 if none: size, band, position, open orders, notional.
 
@@ -64,7 +64,7 @@ def allowed_lots(market, own, me, side, price_ticks, qty_lots, out):
     return qty_lots
 
 
-@jit
+@jit_inline
 def rate_allows(market, own, me, side, price_ticks, qty_lots, out):
     """Whether one more order may be sent in the present window of time; counts it if so."""
     risk = own["risk"]
@@ -81,7 +81,7 @@ def rate_allows(market, own, me, side, price_ticks, qty_lots, out):
     return True
 
 
-@jit
+@jit_inner
 def want_in_range(want):
     """Whether every want is a price and a size that can exist; a float that was not a number shows up here."""
     for k in range(want["count"]):

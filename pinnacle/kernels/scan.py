@@ -65,10 +65,10 @@ def _trade_row(data, fields, line, spec, problems, rows, count):
         return count
     stop, ticks = price(data, fields["p"], spec, problems)
     if stop < 0 or data[stop] != _QUOTE:
-        return fail(spec, ERROR_DECIMAL, fields["p"])
+        return stop if stop < 0 else fail(spec, ERROR_DECIMAL, fields["p"])
     stop, lots = qty(data, fields["q"], spec, problems)
     if stop < 0 or data[stop] != _QUOTE:
-        return fail(spec, ERROR_DECIMAL, fields["q"])
+        return stop if stop < 0 else fail(spec, ERROR_DECIMAL, fields["q"])
     spec["prices"] += 1
     if ticks >= 0:
         put(rows, count, TRADE, ASK if fields["maker"] == 1 else BID, ticks, lots, fields["t"], 0)
@@ -85,11 +85,11 @@ def _ticker_rows(data, fields, line, spec, problems, rows, count):
         at = fields["b"] if side == BID else fields["a"]
         stop, ticks = price(data, at, spec, problems)
         if stop < 0 or data[stop] != _QUOTE:
-            return fail(spec, ERROR_DECIMAL, at)
+            return stop if stop < 0 else fail(spec, ERROR_DECIMAL, at)
         at = fields["B"] if side == BID else fields["A"]
         stop, lots = qty(data, at, spec, problems)
         if stop < 0 or data[stop] != _QUOTE:
-            return fail(spec, ERROR_DECIMAL, at)
+            return stop if stop < 0 else fail(spec, ERROR_DECIMAL, at)
         spec["prices"] += 1
         if ticks >= 0:
             put(rows, count, TICKER, side, ticks, lots, fields["u"], 0)

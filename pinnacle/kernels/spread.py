@@ -25,8 +25,8 @@ from pinnacle.limits import PRICE_TICKS_MAX
 # What the rounding gives where there is no price to quote.
 INVALID_TICKS = -(1 << 62)
 
-# The widest inventory of the exact quotes; the work grows with its cube at worst.
-Q_MAX = 500
+# The widest inventory of the exact quotes; the work grows with its cube at worst, some 50 ms at this width.
+Q_MAX = 100
 
 # Poisson events a step of `glft_log_v` covers: exp(-32) and its terms are far from the ends of a double.
 _EVENTS_PER_STEP = 32.0
@@ -34,12 +34,14 @@ _EVENTS_PER_STEP = 32.0
 _TERMS_MAX = 200
 # A step that changes no ratio of v by more than this share has only rounding left to add.
 _AT_REST = 1e-13
+# Below this a ratio of v nears the doubles that have lost digits.
+_V_MIN = 1e-290
 
 
 # --- Avellaneda and Stoikov ---------------------------------------------------------------------------------------
 @jit
 def liquidity_half_spread(gamma, intensity_k):
-    """(1/gamma) ln(1 + gamma/k), ticks: half-spread against arrival rates alone; 1/k at gamma = 0.  AS section 3."""
+    """(1/gamma) ln(1 + gamma/k), ticks: half-spread against arrival rates alone; 1/k at gamma = 0.  AS (30)."""
     if not (gamma >= 0.0 and intensity_k > 0.0):
         return math.nan
     if gamma == 0.0:
@@ -49,7 +51,7 @@ def liquidity_half_spread(gamma, intensity_k):
 
 @jit
 def as_reservation(mid_ticks, q, gamma, sigma, horizon_s):
-    """Reservation price, ticks: mid - q gamma sigma^2 (T - t).  horizon_s: T - t >= 0.  AS section 3.
+    """Reservation price, ticks: mid - q gamma sigma^2 (T - t).  horizon_s: T - t >= 0.  AS (29).
 
     mid_ticks and q may also be arrays of one shape.
     """
@@ -60,7 +62,7 @@ def as_reservation(mid_ticks, q, gamma, sigma, horizon_s):
 
 @jit
 def as_spread(gamma, intensity_k, sigma, horizon_s):
-    """Total spread, ticks, to be quoted half a side around the reservation price.  AS section 3.
+    """Total spread, ticks, to be quoted half a side around the reservation price.  AS (30).
 
     gamma sigma^2 (T - t) + (2/gamma) ln(1 + gamma/k).
     """
@@ -80,26 +82,32 @@ def as_infinite_discount(gamma, sigma, q_max):
 
 @jit
 def as_infinite_bid(mid_ticks, q, gamma, sigma, discount):
-    """Infinite-horizon reservation bid, ticks: what one more unit is worth.  AS section 2.  NaN where unbounded.
+    """Infinite-horizon reservation bid, ticks: what one more unit is worth.  AS section 2.3.  NaN where unbounded.
 
     mid + (1/gamma) ln(1 - (1 + 2q) gamma^2 sigma^2 / (2 omega - gamma^2 q^2 sigma^2)); discount: omega, per s.
     """
-    return mid_ticks + _as_infinite_shift(-1.0 - 2.0 * q, q, gamma, sigma, discount)
+    return mid_ticks + _as_infinite_shift(q, gamma, sigma, discount)
 
 
 @jit
 def as_infinite_ask(mid_ticks, q, gamma, sigma, discount):
-    """Infinite-horizon reservation ask, ticks, with (1 - 2q) in place of -(1 + 2q).  AS section 2."""
-    return mid_ticks + _as_infinite_shift(1.0 - 2.0 * q, q, gamma, sigma, discount)
+    """Infinite-horizon reservation ask, ticks: the bid of the mirrored position, mirrored.
+
+    AS print mid + (1/gamma) ln(1 + (1 - 2q) ...), which agrees to first order only: it is not the mirror of their bid
+    and leaves the utility of selling at it different from not selling.  This is what their definition gives:
+    mid - (1/gamma) ln(1 - (1 - 2q) gamma^2 sigma^2 / (2 omega - gamma^2 q^2 sigma^2)).
+    """
+    return mid_ticks - _as_infinite_shift(-q, gamma, sigma, discount)
 
 
 @jit
-def _as_infinite_shift(sign_q, q, gamma, sigma, discount):
+def _as_infinite_shift(q, gamma, sigma, discount):
+    """Reservation bid less the mid, ticks."""
     variance = gamma * sigma * gamma * sigma
     room = 2.0 * discount - variance * q * q
     if not (gamma > 0.0 and room > 0.0):
         return math.nan
-    inside = sign_q * variance / room
+    inside = -(1.0 + 2.0 * q) * variance / room
     if not inside > -1.0:
         return math.nan
     return math.log1p(inside) / gamma
@@ -186,15 +194,14 @@ def glft_log_v(gamma, intensity_a, intensity_k, sigma, horizon_s, q_max):
     moving = True
     while moving and steps_left > 0.0:
         if budget == 0:
-            log_v[:] = math.nan
             return log_v
         budget -= 1
         steps_left -= 1.0
         moving = _step_v(v, term, diagonal, eta, step_s)
-    for i in range(size):
-        if v[i] < 1e-290:
-            log_v[:] = math.nan
+        # The ends are the least, and only fall.
+        if v[0] < _V_MIN or v[size - 1] < _V_MIN:
             return log_v
+    for i in range(size):
         log_v[i] = math.log(v[i])
     return log_v
 

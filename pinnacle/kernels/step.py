@@ -42,7 +42,7 @@ from pinnacle.kernels import account, orders
 from pinnacle.kernels.book import best_ticks, clear, level_outside, near_edge, recentre, set_level, x_of
 from pinnacle.kernels.call import call_quote
 from pinnacle.kernels.fingerprint import fingerprint
-from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.outbox import say
 from pinnacle.kernels.reconcile import reconcile
 from pinnacle.kernels.risk import want_in_range
@@ -76,7 +76,10 @@ def step(state, event, quote, out):
     market["seq"] += 1
     market["ts_ns"] = event["ts_ns"]
     if event["kind"] <= MARKET_KIND_MAX:
-        hear_market(market, lane, event, out)
+        if event["kind"] == BOOK_LEVEL:
+            hear_level(market, event)
+        else:
+            hear_market_rare(market, lane, event, out)
         if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED:
             wake_feed(market, lane, np.int64(event["instrument"]), quote, out)
     else:
@@ -92,21 +95,11 @@ def hear_level(market, event):
     x = x_of(book, s, event["price_ticks"])
     if x < 0 or x >= BOOK_WINDOW_TICKS:
         x = level_outside(book, s, event["price_ticks"], event["qty_lots"])
-        if x < 0:
-            return
-    set_level(book, s, x, event["qty_lots"])
+    if x >= 0:
+        set_level(book, s, x, event["qty_lots"])
 
 
-@jit_inline
-def hear_market(market, lane, event, out):
-    """What the market said: it changes what we know, never what we have, funding apart."""
-    if event["kind"] == BOOK_LEVEL:
-        hear_level(market, event)
-    else:
-        hear_market_rare(market, lane, event, out)
-
-
-@jit
+@jit_inner
 def hear_market_rare(market, lane, event, out):
     """Trades, tickers, clears, funding and the health of the link."""
     # Small unsigned fields become int64 at once: each other type would compile every callee again.
@@ -145,7 +138,7 @@ def hear_market_rare(market, lane, event, out):
             reconcile(market, lane, me, out)
 
 
-@jit
+@jit_inner
 def hear_other(market, lane, event, quote, out):
     """Timers, answers to our commands, and what the operator says."""
     kind, me = np.int64(event["kind"]), np.int64(event["instrument"])
@@ -170,7 +163,7 @@ def hear_other(market, lane, event, quote, out):
         lane["own"][me]["params"][event["aux"]] = event["price_ticks"] / PARAMETER_SCALE
 
 
-@jit
+@jit_inline
 def hear_answer(market, lane, event, out):
     """An answer moves its order by the transition table; an execution moves the account, whatever the table says.
 
@@ -198,7 +191,7 @@ def hear_answer(market, lane, event, out):
     say(market, me, ALERT, event["order_id"], side, 0, 0, ALERT_ODD_TRANSITION, 0, out)
 
 
-@jit
+@jit_inner
 def refresh_top(market, me):
     """Best prices and quantities of an instrument's book, and a window that is still around them."""
     book, top = market["book"][me], market["top"][me]
@@ -209,7 +202,7 @@ def refresh_top(market, me):
     top["ask_lots"] = book["lots"][1, book["best"][1]] if book["best"][1] >= 0 else 0
 
 
-@jit
+@jit_inline
 def wake_feed(market, lane, heard, quote, out):
     """A whole message was heard: quote its instrument anew, or all of them if they listen to each other."""
     if lane["listen_all"]:
@@ -218,14 +211,14 @@ def wake_feed(market, lane, heard, quote, out):
         wake(market, lane, heard, quote, out)
 
 
-@jit
+@jit_inner
 def wake_all(market, lane, quote, out):
     """Quote every traded instrument anew."""
     for me in range(market["instruments"]):
         wake(market, lane, me, quote, out)
 
 
-@jit
+@jit_inner
 def wake(market, lane, me, quote, out):
     """Ask the strategy what it wants on one instrument, then send the fewest commands that give it that."""
     own = lane["own"][me]
@@ -245,7 +238,7 @@ def wake(market, lane, me, quote, out):
     answer_want(market, lane, me, out)
 
 
-@jit
+@jit_inner
 def answer_want(market, lane, me, out):
     """Check what the strategy wrote, and reconcile."""
     own = lane["own"][me]
@@ -273,7 +266,7 @@ def answer_external(state, out):
             answer_want(market, lane, me, out)
 
 
-@jit
+@jit_inline
 def end_of_input(state, out):
     """A checkpoint after every so many inputs, so that a replay can tell early where it went another way."""
     market, lane = state["market"], state["lane"]

@@ -14,21 +14,6 @@ from pinnacle.kernels.latency import LATENCY
 from pinnacle.kernels.state import BOOK, NEVER, reset_book
 from pinnacle.limits import BOOK_WINDOW_TICKS, IN_FLIGHT_MAX, ORDERS_MAX, TAKEN_LEVELS_MAX
 
-# A row of the venue's own stream: the market in the venue's order and time.
-VENUE_ROW = np.dtype(
-    [
-        ("ts_ns", "<i8"),  # venue time
-        ("price_ticks", "<i8"),
-        ("qty_lots", "<i8"),
-        ("feed_ns", "<i8"),  # how long the row took to reach us
-        ("kind", "u1"),
-        ("side", "i1"),
-        ("flags", "<u2"),
-        ("instrument", "<u2"),
-        ("pad", "u1", (2,)),
-    ]
-)
-
 RESTING = np.dtype(
     [
         ("order_id", "<i8"),  # 0: the slot is free

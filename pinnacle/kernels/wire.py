@@ -6,7 +6,7 @@ A message never overtakes another in its direction, as on one session of a real 
 from __future__ import annotations
 
 from pinnacle.event import CANCEL, PLACE
-from pinnacle.kernels.jit import jit
+from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.latency import CANCEL_ENTRY, ENTRY, RESPONSE, delay_ns
 from pinnacle.kernels.state import NEVER, STOP_RING_FULL
 from pinnacle.limits import IN_FLIGHT_MAX
@@ -14,7 +14,7 @@ from pinnacle.limits import IN_FLIGHT_MAX
 _MASK = IN_FLIGHT_MAX - 1
 
 
-@jit
+@jit_inner
 def send(sim, points, out, first, feed_ns):
     """Put the commands among out.rows[first:] on their way.  Returns the index after the last.
 
@@ -49,10 +49,10 @@ def send(sim, points, out, first, feed_ns):
     return out["count"]
 
 
-@jit
-def drop_request(sim, me):
-    """Take the first request of an instrument off the line and find the next one of all."""
-    sim["own"][me]["request_first"] += 1
+@jit_inline
+def drop_request(sim):
+    """Take the first request of all off its line and find the next one."""
+    sim["own"][sim["request_at"]]["request_first"] += 1
     sim["request_due_ns"] = NEVER
     for k in range(sim["instruments"]):
         own = sim["own"][k]
@@ -62,7 +62,7 @@ def drop_request(sim, me):
                 sim["request_due_ns"], sim["request_at"] = due, k
 
 
-@jit
+@jit_inner
 def answer(sim, points, me, kind, order_id, side, price_ticks, qty_lots, aux, flags):
     """Send one answer from the venue, dated now, to be heard after the response delay."""
     own = sim["own"][me]
@@ -90,10 +90,10 @@ def answer(sim, points, me, kind, order_id, side, price_ticks, qty_lots, aux, fl
         sim["answer_due_ns"], sim["answer_at"] = due, me
 
 
-@jit
-def drop_answer(sim, me):
-    """Take the first answer of an instrument off the line and find the next one of all."""
-    sim["own"][me]["answer_first"] += 1
+@jit_inline
+def drop_answer(sim):
+    """Take the first answer of all off its line and find the next one."""
+    sim["own"][sim["answer_at"]]["answer_first"] += 1
     sim["answer_due_ns"] = NEVER
     for k in range(sim["instruments"]):
         own = sim["own"][k]

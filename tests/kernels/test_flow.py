@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_ofi_is_the_sum_of_the_formula(bests):
     """The running sum is the formula's, term by term, exactly, and so is each returned event."""
     memory, total = np.zeros(AT + flow.OFI_SIZE), 0
     assert flow.ofi_update(memory, AT, *bests[0]) == 0
-    for (pb, qb, pa, qa), (bid, bid_lots, ask, ask_lots) in zip(bests, bests[1:]):
+    for (pb, qb, pa, qa), (bid, bid_lots, ask, ask_lots) in pairwise(bests):
         e = (bid >= pb) * bid_lots - (bid <= pb) * qb - (ask <= pa) * ask_lots + (ask >= pa) * qa
         assert flow.ofi_update(memory, AT, bid, bid_lots, ask, ask_lots) == e
         total += e
@@ -187,7 +188,6 @@ def test_variance_is_the_weighted_average_of_the_past(steps, half_life_s):
     if exposure == 0.0:
         assert math.isnan(value)
         return
-    # A half ns of 1e9 s of age is lost to rounding in the oracle, not in the estimate.
     assert value == pytest.approx(squares / exposure, rel=1e-6, abs=1e-12)
 
 
@@ -204,7 +204,7 @@ def test_variance_of_a_brownian_mid(half_life_s, tolerance):
 
 
 def test_sampling_passes_over_bounces():
-    """A mid that bounces between two prices within the sampling time has no variance when sampled, and much when not."""
+    """A mid that bounces between two prices within the sampling time has no variance if sampled, else much."""
     raw, sampled = np.zeros(flow.VARIANCE_SIZE), np.zeros(flow.VARIANCE_SIZE)
     for i in range(1001):
         flow.variance_update(raw, 0, START_NS + i * 1_000_000, 100.0 + 0.5 * (i % 2), math.inf, 0)
@@ -243,11 +243,12 @@ def observe(a, k, seconds, half_life_s, buckets=40, bucket_ticks=0.5, seed=9):
 
 
 @pytest.mark.parametrize("a, k", [(0.9, 0.3), (20.0, 1.5), (3.0, 0.05)])
-@pytest.mark.parametrize("half_life_s, tolerance", [(math.inf, 0.06), (2000.0, 0.15)])
-def test_intensity_is_recovered(a, k, half_life_s, tolerance):
+@pytest.mark.parametrize("half_life_share, tolerance", [(math.inf, 0.06), (0.25, 0.15)])
+def test_intensity_is_recovered(a, k, half_life_share, tolerance):
     """Arrivals of rate a exp(-k d) give back a and k, with and without forgetting, in buckets of a tenth of 1/k."""
     bucket_ticks = 0.1 / k
-    memory = observe(a, k, 8000.0 / a, half_life_s * 8000.0 / a / 8000.0, bucket_ticks=bucket_ticks)
+    seconds = 8000.0 / a
+    memory = observe(a, k, seconds, half_life_share * seconds, bucket_ticks=bucket_ticks)
     found_a, found_k = flow.reach_fit(memory, AT, 40, bucket_ticks, 0, 1)
     assert found_a == pytest.approx(a, rel=tolerance)
     assert found_k == pytest.approx(k, rel=tolerance)

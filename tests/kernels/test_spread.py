@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,8 +159,8 @@ def test_exact_quotes_lean_with_the_position(gamma, a, k, sigma, horizon_s, q_ma
     np.testing.assert_allclose(log_v, log_v[::-1], rtol=1e-12, atol=1e-12)
     bids = [spread.glft_bid_distance(log_v, q, gamma, k) for q in range(-q_max, q_max)]
     asks = [spread.glft_ask_distance(log_v, q, gamma, k) for q in range(-q_max + 1, q_max + 1)]
-    assert all(near <= far + 1e-9 for near, far in zip(bids, bids[1:]))
-    assert all(far >= near - 1e-9 for far, near in zip(asks, asks[1:]))
+    assert all(near <= far + 1e-9 for near, far in pairwise(bids))
+    assert all(far >= near - 1e-9 for far, near in pairwise(asks))
 
 
 @pytest.mark.parametrize("horizon_s", [1e5, 1e9, 1e15, 1e300])

@@ -1,4 +1,4 @@
-"""Avellaneda and Stoikov 2008: the published simulation, made again with the kernels' quotes."""
+"""Avellaneda and Stoikov 2008, section 3.3: the published simulation, made again with the kernels' quotes."""
 
 from __future__ import annotations
 
