@@ -20,10 +20,12 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from pinnacle.errors import DiskError, HistoryError, OperatorError
+from pinnacle.event import EVENT
 from pinnacle.history.history import History, SegmentHistory, open_history, segment_instrument
 from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.history.report import ImportReport
 from pinnacle.instrument import Instrument
+from pinnacle.limits import ROW_GROUP_ROWS
 from pinnacle.log.manifest import file_sha256
 from pinnacle.log.segment import Segment, read_segment, segment_info, write_segment
 
@@ -86,27 +88,25 @@ def instrument_folder(catalog: Path, instrument: Instrument) -> Path:
 
 
 def _stage(history: History, staging: Path) -> list[Path]:
-    """The rows of the whole recording as one file a day, not yet in the catalog."""
-    batches = _by_day(history)
-    files: list[Path] = []
-    pending = next(batches, None)
-    while pending is not None:
-        day, head = pending
-        following: list[tuple[str, np.ndarray]] = []
+    """The rows of the whole recording as one file of plain records a day, not yet in the catalog."""
+    files: dict[str, Path] = {}
+    for day, rows in _by_day(history):
+        files.setdefault(day, staging / day)
+        try:
+            with files[day].open("ab") as file:
+                file.write(rows.tobytes())
+        except OSError as error:
+            raise DiskError(
+                f"{files[day]}: cannot be written ({error.strerror}); free space or move the catalog"
+            ) from None
+    return list(files.values())
 
-        def of_day(
-            first: np.ndarray = head, wanted: str = day, beyond: list[tuple[str, np.ndarray]] = following
-        ) -> Iterator[np.ndarray]:
-            yield first
-            for name, rows in batches:
-                if name != wanted:
-                    beyond.append((name, rows))
-                    return
-                yield rows
 
-        files.append(write_segment(staging / f"{day}.parquet", _renumbered(of_day()), {}).path)
-        pending = following[0] if following else None
-    return files
+def _staged_rows(path: Path) -> Iterator[np.ndarray]:
+    """What `_stage` wrote, in arrays of one row group."""
+    with path.open("rb") as file:
+        while (rows := np.fromfile(file, EVENT, ROW_GROUP_ROWS)).size:
+            yield rows
 
 
 def _by_day(history: History) -> Iterator[tuple[str, np.ndarray]]:
@@ -130,14 +130,15 @@ def _plan(
     staged: Path, folder: Path, metadata: dict[str, str], replace: bool
 ) -> tuple[Path, list[Path], dict[str, str]]:
     """(day file, files whose rows it gets in order, metadata).  Raises OperatorError if the day is there already."""
-    target = folder / staged.name
+    target = folder / f"{staged.name}.parquet"
     if not target.exists() or replace:
         return target, [staged], metadata
-    there, new = segment_info(target), segment_info(staged)
+    there = segment_info(target)
+    first_ts_ns, last_ts_ns = _span(staged)
     sources_there = {one["sha256"] for part in json.loads(there.metadata["imports"]) for one in part["sources"]}
     sources_new = {one["sha256"] for one in json.loads(metadata["imports"])[0]["sources"]}
-    before = there.last_ts_ns <= new.first_ts_ns
-    if sources_there & sources_new or not (before or new.last_ts_ns <= there.first_ts_ns):
+    before = there.last_ts_ns <= first_ts_ns
+    if sources_there & sources_new or not (before or last_ts_ns <= there.first_ts_ns):
         why = "from this very recording" if sources_there & sources_new else "from a recording of the same time"
         raise OperatorError(f"{target}: that day was imported already {why}; give --replace to write it anew")
     if there.metadata["instrument"] != metadata["instrument"]:
@@ -150,9 +151,17 @@ def _plan(
     return target, parts, {**metadata, "imports": json.dumps(imports if before else imports[::-1])}
 
 
+def _span(staged: Path) -> tuple[int, int]:
+    """Local time of the first and of the last staged row."""
+    rows = np.memmap(staged, EVENT, "r")
+    return int(rows["ts_ns"][0]), int(rows["ts_ns"][-1])
+
+
 def _publish(target: Path, parts: list[Path], metadata: dict[str, str]) -> Segment:
     """Write a day file out of staged ones; it takes its place at once."""
-    rows = (batch for part in parts for batch in read_segment(part))
+    rows = (
+        batch for part in parts for batch in (read_segment(part) if part.suffix == ".parquet" else _staged_rows(part))
+    )
     return write_segment(target, _renumbered(rows), metadata)
 
 

@@ -208,8 +208,8 @@ class RowReader:
         if self.options.off_tick == "refuse":
             raise HistoryError(
                 f"{self.table.path}: {self.instrument.symbol}: {int(off.sum()):,} of {off.size:,} prices are not "
-                f"multiples of the tick {step} ({self.report.examples[-1]}); set the instrument's tick to the venue's, or leave such "
-                "rows out with off_tick drop if the venue once had a finer one"
+                f"multiples of the tick {step} ({self.report.examples[-1]}); set the instrument's "
+                "tick to the venue's, or leave such rows out with off_tick drop if the venue once had a finer one"
             )
         self.report.skipped["rows off the tick"] += int(off.sum())
         return values, ~off

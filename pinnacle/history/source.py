@@ -145,7 +145,7 @@ def _names(path: Path) -> list[str]:
         parquet = file.read(4) == b"PAR1"
     if not parquet:
         try:
-            first = next(iter(LineBlocks(path)), b"")
+            first = LineBlocks(path).first()
         except DamagedFile as damage:
             raise HistoryError(f"{path}: {damage.what}; not one line of it is intact") from None
         if not first.strip():

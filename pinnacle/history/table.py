@@ -54,7 +54,7 @@ class Table:
         return self._parquet_blocks(names) if self.is_parquet else self._csv_blocks(names, progress)
 
     def _csv_names(self) -> list[str]:
-        first = next(iter(LineBlocks(self.path)), b"")
+        first = LineBlocks(self.path).first()
         line = first.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace").lstrip("\ufeff")
         return [name.strip().strip('"') for name in line.split(",")]
 

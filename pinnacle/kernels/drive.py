@@ -12,10 +12,10 @@ import numpy as np
 from pinnacle.event import BOOK_LEVEL, LAST, TIMER
 from pinnacle.kernels.arrive import arrive
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
-from pinnacle.kernels.match import hear_venue_rows, venue_ns
+from pinnacle.kernels.match import hear_venue_rows
 from pinnacle.kernels.observe import observe_answer, observe_due
 from pinnacle.kernels.outbox import keep
-from pinnacle.kernels.state import NEVER, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
+from pinnacle.kernels.state import NEVER, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
 from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
 from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
@@ -23,12 +23,12 @@ from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, 
 # Where the drive is between two calls, and how it was set up.
 CURSOR = np.dtype(
     [
-        ("i", "<i8"),  # next row that the engine hears
-        ("local_rows", "<i8"),
-        ("local_final", "<i8"),  # 1: no row comes after these
-        ("j", "<i8"),  # index in `order` of the next row that happens at the venue
-        ("venue_rows", "<i8"),  # of `order`, those before which nothing can come any more
-        ("venue_final", "<i8"),
+        ("rows", "<i8"),  # of the market at hand
+        ("final", "<i8"),  # 1: no row comes after these
+        ("i", "<i8"),  # next row for the engine
+        ("j", "<i8"),  # next row for the venue
+        ("heard", "<i8"),  # market rows that the engine has heard in all
+        ("events_first", "<i8"),  # number of the first of the events at hand
         ("phase", "<i8"),
         ("venue_limit_ns", "<i8"),  # the venue's rows up to here may be walked, this one included
         ("local_limit_ns", "<i8"),
@@ -50,40 +50,39 @@ LOCAL = 2
 
 # What the drive asks of its owner.
 ENDED = 0
-NEED_LOCAL = 1
-NEED_VENUE = 2
-OUT_FULL = 3
-OBSERVED_FULL = 4
-CALL_STRATEGY = 5
-FAULT = 6
+NEED_ROWS = 1
+OUT_FULL = 2
+OBSERVED_FULL = 3
+CALL_STRATEGY = 4
+FAULT = 5
 
 
 @jit
-def drive(state, sim, cursor, rows, order, points, quote, out, observed):
+def drive(state, sim, cursor, rows, events, points, quote, out, observed):
     """Run until the owner is needed; returns why (ENDED ..).
 
-    rows: EVENT[n], the market in the order in which we hear it.  order: int32[m], its rows in the order in which they
-    happened at the venue.  points: int64[k, 4], see latency.  quote: the strategy's address.  out, observed: OUT and
+    rows: WOVEN[n], the market.  events: EVENT[m], the same as it goes to the log when rows are recorded, from number
+    cursor.events_first on.  points: int64[k, 4], see latency.  quote: the strategy's address.  out, observed: OUT and
     OBSERVED records that the owner empties.
     """
     while True:
         code = -1
         if cursor["phase"] == PLAN:
-            code = plan(state, sim, cursor, rows, order)
+            code = plan(state, sim, cursor, rows)
         if code < 0 and cursor["phase"] == VENUE:
-            code = walk_venue(sim, cursor, rows, order, points)
+            code = walk_venue(sim, cursor, rows, points)
         if code < 0:
-            code = walk_local(state, sim, cursor, rows, points, quote, out, observed)
+            code = walk_local(state, sim, cursor, rows, events, points, quote, out, observed)
         if code >= 0:
             return code
 
 
 @jit_inline
-def next_venue_ns(sim, cursor, rows, order):
+def next_venue_ns(sim, cursor, rows):
     """Time of the venue's next event, row or arrival; NEVER if there is none."""
     due = sim["request_due_ns"]
-    if cursor["j"] < cursor["venue_rows"]:
-        due = min(due, venue_ns(rows[order[cursor["j"]]]))
+    if cursor["j"] < cursor["rows"]:
+        due = min(due, rows[cursor["j"]]["ts_venue_ns"])
     return due
 
 
@@ -94,40 +93,57 @@ def later(ts_ns, delay_ns):
 
 
 @jit_inline
-def plan(state, sim, cursor, rows, order):
+def next_heard(rows, i, stop):
+    """Index of the next row that the engine hears; rows of the venue alone are stepped over."""
+    while i < stop and rows[i]["kind"] == 0:
+        i += 1
+    return i
+
+
+@jit_inline
+def next_lived(rows, j, stop):
+    """Index of the next row that happens at the venue; rows for the engine alone are stepped over."""
+    while j < stop and rows[j]["venue_kind"] == 0:
+        j += 1
+    return j
+
+
+@jit_inline
+def plan(state, sim, cursor, rows):
     """How far the venue may be walked: to the earliest moment at which a command not sent yet could reach it."""
     code = -1
-    if cursor["i"] == cursor["local_rows"] and not cursor["local_final"]:
-        code = NEED_LOCAL
-    elif cursor["j"] == cursor["venue_rows"] and not cursor["venue_final"]:
-        code = NEED_VENUE
+    cursor["i"] = next_heard(rows, cursor["i"], cursor["rows"])
+    cursor["j"] = next_lived(rows, cursor["j"], cursor["rows"])
+    if max(cursor["i"], cursor["j"]) == cursor["rows"] and not cursor["final"]:
+        code = NEED_ROWS
     else:
         wake_on = state["lane"]["wake_on"]
         decision = cursor["timer_ns"] if wake_on & WAKE_TIMER else NEVER
-        if wake_on & WAKE_FEED and cursor["i"] < cursor["local_rows"]:
+        if wake_on & WAKE_FEED and cursor["i"] < cursor["rows"]:
             decision = min(decision, rows[cursor["i"]]["ts_ns"])
         if wake_on & WAKE_ORDER:
             decision = min(decision, sim["answer_due_ns"])
-            decision = min(decision, later(next_venue_ns(sim, cursor, rows, order), cursor["answer_least_ns"]))
+            decision = min(decision, later(next_venue_ns(sim, cursor, rows), cursor["answer_least_ns"]))
         cursor["venue_limit_ns"] = later(decision, cursor["request_least_ns"])
         cursor["phase"] = VENUE
     return code
 
 
 @jit_inline
-def walk_venue(sim, cursor, rows, order, points):
+def walk_venue(sim, cursor, rows, points):
     """The venue's events up to its limit, in time; at equal times the market's before our requests."""
-    limit, n = cursor["venue_limit_ns"], cursor["venue_rows"]
+    limit, n = cursor["venue_limit_ns"], cursor["rows"]
     code = -2
     while code == -2:
-        j = hear_venue_rows(sim, points, rows, order, cursor["j"], n, min(limit, sim["request_due_ns"]))
+        j = hear_venue_rows(sim, points, rows, cursor["j"], n, min(limit, sim["request_due_ns"]))
+        j = next_lived(rows, j, n)
         cursor["j"] = j
         if sim["fault"] != 0:
             code = FAULT
-        elif j == n and not cursor["venue_final"]:
-            code = NEED_VENUE
+        elif j == n and not cursor["final"]:
+            code = NEED_ROWS
         elif sim["request_due_ns"] > limit or sim["request_due_ns"] == NEVER:
-            cursor["local_limit_ns"] = later(next_venue_ns(sim, cursor, rows, order), cursor["answer_least_ns"])
+            cursor["local_limit_ns"] = later(next_venue_ns(sim, cursor, rows), cursor["answer_least_ns"])
             cursor["phase"] = LOCAL
             code = -1
         else:
@@ -142,38 +158,47 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
     Levels are most rows and touch nothing but their book; the clock is set where somebody could read it.
     """
     i = cursor["i"]
-    first = i
-    before = market["seq"] - i + 1
+    heard_before = market["seq"] - cursor["heard"]
+    seq = market["seq"]
+    last = -1
     ended = False
     while i < stop and not ended:
         row = rows[i]
-        if row["ts_ns"] > bound_ns:
-            break
         if row["kind"] == BOOK_LEVEL:
+            if row["ts_ns"] > bound_ns:
+                break
             hear_level(market, row)
-        else:
-            market["seq"] = before + i
-            market["ts_ns"] = row["ts_ns"]
-            hear_market_rare(market, lane, row, out)
-        i += 1
+            seq += 1
+            last = i
+        elif row["kind"] != 0:
+            if row["ts_ns"] > bound_ns:
+                break
+            seq += 1
+            market["seq"], market["ts_ns"] = seq, row["ts_ns"]
+            me, kind, side = np.int64(row["instrument"]), np.int64(row["kind"]), np.int64(row["side"])
+            hear_market_rare(market, lane, me, kind, side, row["price_ticks"], row["qty_lots"], out)
+            last = i
         ended = by_message and row["flags"] & LAST != 0
-    if i > first:
-        market["seq"] = before + i - 1
-        market["ts_ns"] = rows[i - 1]["ts_ns"]
-        cursor["feed_ns"] = rows[i - 1]["ts_ns"] - rows[i - 1]["ts_venue_ns"]
-        cursor["i"] = i
+        i += 1
+    cursor["i"] = i
+    if last >= 0:
+        row = rows[last]
+        cursor["heard"] = seq - heard_before
+        market["seq"], market["ts_ns"] = seq, row["ts_ns"]
+        if row["venue_kind"] != 0:
+            cursor["feed_ns"] = row["ts_ns"] - row["ts_venue_ns"]
     return ended
 
 
 @jit_inner
-def keep_rows(rows, first, stop, seq, count, out):
-    """Copy heard rows into the log under their numbers.  count: rows of out before the run.
+def keep_rows(events, first, stop, seq, count, out):
+    """Copy heard events[first:stop] into the log under their numbers.  count: rows of out before the run.
 
     Rows that made the engine speak by themselves are rare; the log keeps inputs before outputs, by seq.
     """
     spoke = out["count"] > count
     for k in range(first, stop):
-        keep(rows[k], seq + k - first, rows[k]["ts_ns"], out)
+        keep(events[k], seq + k - first, events[k]["ts_ns"], out)
     if spoke:
         order_by_seq(out, count)
 
@@ -181,7 +206,7 @@ def keep_rows(rows, first, stop, seq, count, out):
 @jit_inline
 def row_bound(market, lane, cursor, out):
     """Index at which a run of rows must pause: the next checkpoint, or the room left when rows are recorded."""
-    i, stop = cursor["i"], cursor["local_rows"]
+    i, stop = cursor["i"], cursor["rows"]
     every = lane["checkpoint_every"]
     if every > 0:
         stop = min(stop, i + every - (market["seq"] + 1) % every)
@@ -191,7 +216,7 @@ def row_bound(market, lane, cursor, out):
 
 
 @jit_inline
-def walk_local(state, sim, cursor, rows, points, quote, out, observed):
+def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
     """The engine's inputs up to its limit; at equal times market rows, then answers, then timers."""
     market, lane = state["market"], state["lane"]
     by_message = lane["wake_on"] & WAKE_FEED != 0
@@ -199,9 +224,13 @@ def walk_local(state, sim, cursor, rows, points, quote, out, observed):
     while code == -2:
         if cursor["sent"] < out["count"]:
             cursor["sent"] = send(sim, points, out, cursor["sent"], cursor["feed_ns"])
+            # What was just sent may be answered before the venue's next row.
+            soonest = later(sim["request_due_ns"], cursor["answer_least_ns"])
+            cursor["local_limit_ns"] = min(cursor["local_limit_ns"], soonest)
+        cursor["i"] = next_heard(rows, cursor["i"], cursor["rows"])
         limit = cursor["local_limit_ns"]
         answer_ns, timer_ns = sim["answer_due_ns"], cursor["timer_ns"]
-        row_ns = rows[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["local_rows"] else NEVER
+        row_ns = rows[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["rows"] else NEVER
         now = min(row_ns, min(answer_ns, timer_ns))
         code = why_pause(lane, sim, cursor, now, row_ns, out, observed)
         if code != -2:
@@ -211,10 +240,10 @@ def walk_local(state, sim, cursor, rows, points, quote, out, observed):
         elif row_ns <= answer_ns and row_ns <= timer_ns:
             bound = min(min(limit, observed["due_ns"]), min(answer_ns, timer_ns))
             stop = row_bound(market, lane, cursor, out)
-            first, seq, count = cursor["i"], market["seq"] + 1, out["count"]
+            first, seq, count = cursor["heard"] - cursor["events_first"], market["seq"] + 1, out["count"]
             ended = hear_rows(market, lane, cursor, rows, stop, bound, by_message, out)
             if cursor["record_full"]:
-                keep_rows(rows, first, cursor["i"], seq, count, out)
+                keep_rows(events, first, cursor["heard"] - cursor["events_first"], seq, count, out)
             if ended:
                 wake_feed(market, lane, np.int64(rows[cursor["i"] - 1]["instrument"]), quote, out)
             end_of_input(state, out)
@@ -250,8 +279,8 @@ def why_pause(lane, sim, cursor, now, row_ns, out, observed):
         code = OUT_FULL
     elif observed["count"] >= OBSERVATIONS_MAX - OBSERVED_ROOM_MIN:
         code = OBSERVED_FULL
-    elif cursor["i"] == cursor["local_rows"] and not cursor["local_final"]:
-        code = NEED_LOCAL
+    elif cursor["i"] == cursor["rows"] and not cursor["final"]:
+        code = NEED_ROWS
     elif now > cursor["stop_ns"]:
         code = ENDED
     elif now > cursor["local_limit_ns"] or (now == cursor["local_limit_ns"] and now != row_ns):
@@ -264,6 +293,9 @@ def why_pause(lane, sim, cursor, now, row_ns, out, observed):
 def hear_kept(state, row, ts_ns, quote, out):
     """An input that history does not hold: it goes into the log, then into the fold."""
     market, lane = state["market"], state["lane"]
+    if ts_ns < market["ts_ns"]:
+        lane["fault"] = STOP_TIME_BACK
+        return
     market["seq"] += 1
     market["ts_ns"] = ts_ns
     keep(row, market["seq"], ts_ns, out)
@@ -275,8 +307,8 @@ def hear_kept(state, row, ts_ns, quote, out):
 def anything_left(sim, cursor, now_ns):
     """Whether anything at all comes after now: rows, requests or answers.  The venue may have been walked past now."""
     return (
-        cursor["i"] < cursor["local_rows"]
-        or cursor["j"] < cursor["venue_rows"]
+        cursor["i"] < cursor["rows"]
+        or cursor["j"] < cursor["rows"]
         or sim["clock_ns"] > now_ns
         or sim["request_due_ns"] != NEVER
         or sim["answer_due_ns"] != NEVER

@@ -34,32 +34,26 @@ W = BOOK_WINDOW_TICKS
 
 
 @jit_inline
-def venue_ns(row):
-    """When a row happened at the venue: what the venue says, or else when we knew it."""
-    return row["ts_venue_ns"] if row["ts_venue_ns"] != 0 else row["ts_ns"]
-
-
-@jit_inline
 def set_clock(sim, row):
     """The venue's clock, and the feed's latency of that moment, are those of a row."""
-    sim["clock_ns"] = venue_ns(row)
-    sim["feed_ns"] = row["ts_ns"] - venue_ns(row)
+    sim["clock_ns"] = row["ts_venue_ns"]
+    sim["feed_ns"] = row["ts_ns"] - row["ts_venue_ns"]
 
 
 @jit_inner
-def hear_venue_rows(sim, points, rows, order, j, stop, bound_ns):
-    """The venue's rows order[j:stop] up to time bound_ns: its book moves, and our orders with it.
+def hear_venue_rows(sim, points, rows, j, stop, bound_ns):
+    """The venue's half of rows[j:stop] up to time bound_ns: its book moves, and our orders with it.
 
     Returns the index after the last.  The clock is set where something happens to us, and at the end.
     """
-    first = j
+    last = -1
     while j < stop:
-        row = rows[order[j]]
-        if venue_ns(row) > bound_ns:
-            break
-        me = np.int64(row["instrument"])
-        book, own = sim["book"][me], sim["own"][me]
-        if row["kind"] == BOOK_LEVEL:
+        row = rows[j]
+        if row["venue_kind"] == BOOK_LEVEL:
+            if row["ts_venue_ns"] > bound_ns:
+                break
+            me = np.int64(row["instrument"])
+            book, own = sim["book"][me], sim["own"][me]
             s = 0 if row["side"] > 0 else 1
             x = x_of(book, s, row["price_ticks"])
             if x < 0 or x >= W:
@@ -75,18 +69,31 @@ def hear_venue_rows(sim, points, rows, order, j, stop, bound_ns):
                 if better and x + own["best"][1 - s] >= W - 1:
                     set_clock(sim, row)
                     side_came_through(sim, points, me, s, x, lots)
-        elif row["kind"] == TRADE:
-            s = 1 if row["side"] > 0 else 0  # a sell-initiated trade hits bids
-            x = x_of(book, s, row["price_ticks"])
-            if own["best"][s] >= x:
-                set_clock(sim, row)
-                trade_reached_us(sim, points, me, s, x, row["qty_lots"])
-        elif row["kind"] == BOOK_CLEAR:
-            clear(book, np.int64(row["side"]), row["price_ticks"])
+            last = j
+        elif row["venue_kind"] != 0:
+            if row["ts_venue_ns"] > bound_ns:
+                break
+            set_clock(sim, row)
+            hear_venue_rare(sim, points, row)
+            last = j
         j += 1
-    if j > first:
-        set_clock(sim, rows[order[j - 1]])
+    if last >= 0:
+        set_clock(sim, rows[last])
     return j
+
+
+@jit_inline
+def hear_venue_rare(sim, points, row):
+    """A trade, or a side that is emptied."""
+    me = np.int64(row["instrument"])
+    book, own = sim["book"][me], sim["own"][me]
+    if row["venue_kind"] == TRADE:
+        s = 1 if row["side"] > 0 else 0  # a sell-initiated trade hits bids
+        x = x_of(book, s, row["price_ticks"])
+        if own["best"][s] >= x:
+            trade_reached_us(sim, points, me, s, x, row["qty_lots"])
+    else:
+        clear(book, np.int64(row["side"]), row["price_ticks"])
 
 
 @jit_inner

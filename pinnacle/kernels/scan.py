@@ -44,7 +44,7 @@ MESSAGE = np.dtype(
     ]
 )  # fmt: skip
 
-# What a first pass over a file learns: enough to fix the clock, and to refuse before the first row is given away.
+# What one pass over a file learns: enough to fix the clock, and to refuse before the first row is given away.
 SURVEY = np.dtype(
     [
         ("depth", "<i8"), ("snapshots", "<i8"), ("trades", "<i8"), ("tickers", "<i8"),
@@ -179,10 +179,10 @@ def scan(data, size, surveying, spec, fields, survey, rows, messages, problems):
     """Walk whole lines: (rows, messages) written; spec["error"] tells if and where it stopped.
 
     data: u1[>= size], data[size - 1] is a newline.  spec: one SPEC record, survey: one SURVEY record, both changed.
-    fields: one FIELDS record, scratch.  surveying 1: a first pass, only `survey` is filled and no row is written.
-    surveying 0: rows: EVENT[>= size / 9 + 8] and messages: MESSAGE[>= size / 32 + 8] are filled from 0, and problems:
-    PROBLEM[n] with the first n of this block.  Rows carry the recorder's own time; seq, the order of the bridge and the
-    clock's offset are the caller's.  Bounded by size; after an error the rows of the messages before it are whole.
+    fields: one FIELDS record, scratch.  surveying 1: only `survey` is filled and no row is written.  surveying 0: also
+    rows: EVENT[>= size / 9 + 8] and messages: MESSAGE[>= size / 32 + 8] are filled from 0, and problems: PROBLEM[n] with
+    the first n of this block.  Rows carry the recorder's own time; seq, the order of the bridge and the clock's offset
+    are the caller's.  Bounded by size; after an error the rows of the messages before it are whole.
     """
     at = 0
     count = 0
@@ -210,7 +210,7 @@ def scan(data, size, surveying, spec, fields, survey, rows, messages, problems):
         if at < 0:
             return first, table
         kind = kind_of(fields)
-        if surveying == 1 and fields["symbol"] >= 0:
+        if fields["symbol"] >= 0:
             _count_symbol(data, fields, survey)
         if kind == OTHER:
             spec["other"] += 1
@@ -218,9 +218,10 @@ def scan(data, size, surveying, spec, fields, survey, rows, messages, problems):
         elif not wanted(data, fields, spec):
             spec["other_symbol"] += 1
             count = first
-        elif surveying == 1:
-            _count(fields, kind, local_ns, survey)
         else:
+            _count(fields, kind, local_ns, survey)
+            if surveying == 1:
+                continue
             count = _finish(data, fields, kind, line, local_ns, spec, problems, rows, first, count, messages[table])
             if count < 0:
                 return first, table

@@ -75,11 +75,13 @@ def step(state, event, quote, out):
         return
     market["seq"] += 1
     market["ts_ns"] = event["ts_ns"]
+    # Small unsigned fields become int64 at once: each other type would compile every callee again.
     if event["kind"] <= MARKET_KIND_MAX:
         if event["kind"] == BOOK_LEVEL:
             hear_level(market, event)
         else:
-            hear_market_rare(market, lane, event, out)
+            me, kind, side = np.int64(event["instrument"]), np.int64(event["kind"]), np.int64(event["side"])
+            hear_market_rare(market, lane, me, kind, side, event["price_ticks"], event["qty_lots"], out)
         if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED:
             wake_feed(market, lane, np.int64(event["instrument"]), quote, out)
     else:
@@ -100,33 +102,30 @@ def hear_level(market, event):
 
 
 @jit_inner
-def hear_market_rare(market, lane, event, out):
+def hear_market_rare(market, lane, me, kind, side, price_ticks, qty_lots, out):
     """Trades, tickers, clears, funding and the health of the link."""
-    # Small unsigned fields become int64 at once: each other type would compile every callee again.
-    me, kind, side = np.int64(event["instrument"]), np.int64(event["kind"]), np.int64(event["side"])
     top = market["top"][me]
     if kind == TRADE:
-        top["trade_ticks"] = event["price_ticks"]
-        top["trade_lots"] = event["qty_lots"]
+        top["trade_ticks"] = price_ticks
+        top["trade_lots"] = qty_lots
         top["trade_side"] = side
         top["trade_count"] += 1
         if side > 0:
-            top["bought_lots"] += event["qty_lots"]
+            top["bought_lots"] += qty_lots
         else:
-            top["sold_lots"] += event["qty_lots"]
+            top["sold_lots"] += qty_lots
     elif kind == TICKER:
         if side > 0:
-            top["ticker_bid_ticks"], top["ticker_bid_lots"] = event["price_ticks"], event["qty_lots"]
+            top["ticker_bid_ticks"], top["ticker_bid_lots"] = price_ticks, qty_lots
         else:
-            top["ticker_ask_ticks"], top["ticker_ask_lots"] = event["price_ticks"], event["qty_lots"]
+            top["ticker_ask_ticks"], top["ticker_ask_lots"] = price_ticks, qty_lots
     elif kind == BOOK_CLEAR:
-        clear(market["book"][me], side, event["price_ticks"])
+        clear(market["book"][me], side, price_ticks)
     elif kind == FUNDING:
-        price = event["price_ticks"]
-        if price == 0:
+        if price_ticks == 0:
             refresh_top(market, me)
-            price = (top["bid_ticks"] + top["ask_ticks"]) // 2
-        account.book_funding(lane["own"][me], event["aux"], price)
+            price_ticks = (top["bid_ticks"] + top["ask_ticks"]) // 2
+        account.book_funding(lane["own"][me], qty_lots, price_ticks)
     elif kind == LINK_UP:
         top["link"] = LINK_LIVE
     elif kind == LINK_DOWN or kind == LINK_GAP or kind == LINK_STALE:

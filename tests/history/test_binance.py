@@ -7,7 +7,7 @@ import pytest
 
 from pinnacle import event
 from pinnacle.errors import HistoryError
-from pinnacle.history import blocks
+from pinnacle.history import binance, blocks
 from pinnacle.history.history import open_history
 from pinnacle.history.options import ImportOptions
 from tests.history import tape
@@ -33,6 +33,21 @@ def test_equals_the_slow_reader(tmp_path, monkeypatch, seed):
     expected = slow_rows(messages, FUTURES, start_ns=START_NS + 2_000_000_000)
     assert fast_rows([rows]) == expected
     assert rows["seq"].tolist() == list(range(rows.size))
+
+
+@pytest.mark.parametrize("how", ["as-received", "snapshot"])
+def test_a_recording_too_long_to_keep_is_read_twice(tmp_path, monkeypatch, how):
+    """Rows, report and damage are the same whether the first pass could keep the rows or not."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 12)
+    path = tape.write(tmp_path / "tape.gz", tape.random_messages(3, 400))
+    path.write_bytes(path.read_bytes()[:-30])
+    options = ImportOptions(bridge=how, partial=True)
+    kept, kept_report = rows_of(path, options)
+    for limit in (0, 20_000):
+        monkeypatch.setattr(binance, "KEEP_BYTES_MAX", limit)
+        rows, report = rows_of(path, options)
+        assert rows.tobytes() == kept.tobytes()
+        assert report.as_dict() == kept_report.as_dict() and report.notes
 
 
 def test_tickers_can_be_left_out(tmp_path):
@@ -80,7 +95,7 @@ def test_off_tick_and_off_lot(tmp_path):
     """A price off the tick is refused or dropped, a quantity off the lot is rounded down; both are counted."""
     messages = [depth(1, 2, 0, [("100.05", "1.0"), ("99.9", "1.00055")]), trade(1, "100.1")]
     path = tape.write(tmp_path / "tape.gz", messages)
-    with pytest.raises(HistoryError, match=r"1 of the first 3 prices .* tick 0.1 \(line 1: price 100.05 .*set the"):
+    with pytest.raises(HistoryError, match=r"1 of 3 prices .* tick 0.1 \(line 1: price 100.05 .*set the"):
         list(open_history(path, FUTURES))
     rows, report = rows_of(path, ImportOptions(off_tick="drop"))
     assert rows["price_ticks"].tolist() == [999, 1001] and rows["qty_lots"].tolist() == [1000, 1]
