@@ -87,8 +87,8 @@ class Scanner:
             raise HistoryError(
                 f"{self.path}: {self.instrument.symbol}: {int(spec['off_tick']):,} of "
                 f"{int(spec['prices'] + spec['off_tick']):,} prices are not multiples of the tick "
-                f"{self.instrument.tick} ({self.report.examples[0]}); set the instrument's tick to the venue's, or leave such rows out with "
-                "off_tick drop if the venue once had a finer one"
+                f"{self.instrument.tick} ({self.report.examples[0]}); set the instrument's tick to the venue's, "
+                "or leave such rows out with off_tick drop if the venue once had a finer one"
             )
 
     def _raise_if_stopped(self, block: bytes) -> None:

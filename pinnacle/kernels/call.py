@@ -28,7 +28,9 @@ def call_interpreted(address: int, market: Any, lane: Any, me: int) -> None:
     """Call a registered function with the records that compiled code would hand it."""
     function, params, memory = _FUNCTIONS[address]
     own = lane["own"][me]
+    lane["calling"] = 1
     function(market, lane, me, own["params"].view(params)[0], own["memory"].view(memory)[0], own["want"])
+    lane["calling"] = 0
 
 
 if INTERPRETED:
@@ -70,4 +72,6 @@ else:
     @jit_inner
     def call_quote(address, market, lane, me):  # type: ignore[no-untyped-def]
         """Call the strategy at `address` for instrument `me`."""
+        lane["calling"] = 1
         _call_quote(address, market, lane, me, lane["own"][me])
+        lane["calling"] = 0

@@ -16,7 +16,7 @@ from pinnacle.kernels.match import hear_venue_rows
 from pinnacle.kernels.observe import observe_answer, observe_due
 from pinnacle.kernels.outbox import keep
 from pinnacle.kernels.state import NEVER, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
-from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
+from pinnacle.kernels.step import at_checkpoint, end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
 from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
 
@@ -37,6 +37,8 @@ CURSOR = np.dtype(
         ("timer_ns", "<i8"),  # next timer, NEVER if there is none
         ("timer_every_ns", "<i8"),
         ("record_full", "<i8"),  # 1: the market's rows go to the log too
+        ("snapshots", "<i8"),  # 1: pause after each checkpoint, for the owner to keep the state
+        ("snapped", "<i8"),  # input after which that was done last
         ("sent", "<i8"),  # rows of out before this were looked at for commands
         ("feed_ns", "<i8"),  # latency of the last row heard
         ("stop_ns", "<i8"),  # nothing after this time is heard
@@ -55,6 +57,7 @@ OUT_FULL = 2
 OBSERVED_FULL = 3
 CALL_STRATEGY = 4
 FAULT = 5
+SNAPSHOT = 6
 
 
 @jit
@@ -232,7 +235,7 @@ def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
         answer_ns, timer_ns = sim["answer_due_ns"], cursor["timer_ns"]
         row_ns = rows[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["rows"] else NEVER
         now = min(row_ns, min(answer_ns, timer_ns))
-        code = why_pause(lane, sim, cursor, now, row_ns, out, observed)
+        code = why_pause(market, lane, sim, cursor, now, row_ns, out, observed)
         if code != -2:
             pass
         elif observed["due_ns"] < now:
@@ -265,7 +268,7 @@ def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
 
 
 @jit_inline
-def why_pause(lane, sim, cursor, now, row_ns, out, observed):
+def why_pause(market, lane, sim, cursor, now, row_ns, out, observed):
     """Why the engine cannot hear what comes next, at `now`: what the drive's owner must do, -1 for the venue's turn.
 
     -2 if it can.  An answer or a timer at the limit itself may be preceded by an answer that the venue has yet to give.
@@ -275,6 +278,8 @@ def why_pause(lane, sim, cursor, now, row_ns, out, observed):
         code = FAULT
     elif lane["due"] != 0:
         code = CALL_STRATEGY
+    elif cursor["snapshots"] != 0 and at_checkpoint(market, lane) and cursor["snapped"] != market["seq"]:
+        code = SNAPSHOT
     elif out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
         code = OUT_FULL
     elif observed["count"] >= OBSERVATIONS_MAX - OBSERVED_ROOM_MIN:

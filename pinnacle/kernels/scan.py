@@ -180,8 +180,8 @@ def scan(data, size, surveying, spec, fields, survey, rows, messages, problems):
 
     data: u1[>= size], data[size - 1] is a newline.  spec: one SPEC record, survey: one SURVEY record, both changed.
     fields: one FIELDS record, scratch.  surveying 1: only `survey` is filled and no row is written.  surveying 0: also
-    rows: EVENT[>= size / 9 + 8] and messages: MESSAGE[>= size / 32 + 8] are filled from 0, and problems: PROBLEM[n] with
-    the first n of this block.  Rows carry the recorder's own time; seq, the order of the bridge and the clock's offset
+    rows: EVENT[>= size / 9 + 8] and messages: MESSAGE[>= size / 32 + 8] are filled from 0, and problems: PROBLEM[n]
+    with the first n of this block.  Rows carry the recorder's own time; seq, the bridge and the clock's offset
     are the caller's.  Bounded by size; after an error the rows of the messages before it are whole.
     """
     at = 0

@@ -122,6 +122,8 @@ OWN = np.dtype(
         ("traded", "<i8"),  # 1: the strategy quotes it
         ("due", "<i8"),  # 1: a strategy outside the kernels is asked for it now
         ("units_per_ticklot", "<i8"),
+        ("tick", "<f8"),  # price step in quote currency and quantity step in base currency, for strategies to read
+        ("lot", "<f8"),
         ("position_lots", "<i8"),
         ("cash_units", "<i8"),  # what fills paid and brought, fees apart
         ("fees_units", "<i8"),  # paid; negative when rebates were more
@@ -188,6 +190,7 @@ def lane_dtype(instruments: int) -> np.dtype:
             ("due", "<i8"),  # 1: an external strategy must be called now
             ("listen_all", "<i8"),  # 1: every instrument is quoted anew when any book changes
             ("checkpoint_every", "<i8"),
+            ("calling", "<i8"),  # 1: inside the strategy, so what is raised is the strategy's
             ("fault", "<i8"),  # STOP_*: why the engine stopped
             ("fault_instrument", "<i8"),
             ("own", OWN, (instruments,)),

@@ -59,7 +59,7 @@ from pinnacle.kernels.state import (
     WAKE_ORDER,
     WAKE_TIMER,
 )
-from pinnacle.limits import BOOK_WINDOW_TICKS
+from pinnacle.limits import BOOK_WINDOW_TICKS, OUT_RECORDS, OUT_ROOM_MIN
 
 
 @jit
@@ -263,15 +263,33 @@ def answer_external(state, out):
         if lane["own"][me]["due"]:
             lane["own"][me]["due"] = 0
             answer_want(market, lane, me, out)
+    end_of_input(state, out)
+
+
+@jit_inline
+def at_checkpoint(market, lane):
+    """Whether the last input is one after which a checkpoint is said."""
+    return lane["checkpoint_every"] > 0 and (market["seq"] + 1) % lane["checkpoint_every"] == 0
 
 
 @jit_inline
 def end_of_input(state, out):
     """A checkpoint after every so many inputs, so that a replay can tell early where it went another way."""
-    market, lane = state["market"], state["lane"]
-    every = lane["checkpoint_every"]
-    if every > 0 and (market["seq"] + 1) % every == 0 and lane["due"] == 0:
-        say(market, 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
+    if state["lane"]["due"] == 0 and at_checkpoint(state["market"], state["lane"]):
+        say(state["market"], 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
 
 
-assert NO_PRICE < 0
+@jit
+def fold(state, events, first, quote, out):
+    """Fold events[first:] into the state until all are heard, `out` is full, or the strategy is due outside.
+
+    events: EVENT[n], inputs in order.  Returns the index of the first event that was not heard.
+    """
+    lane = state["lane"]
+    k = first
+    while k < events.size and lane["due"] == 0 and lane["fault"] == 0:
+        if out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
+            break
+        step(state, events[k], quote, out)
+        k += 1
+    return k
