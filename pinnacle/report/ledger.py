@@ -36,6 +36,7 @@ FILLS = np.dtype(
         ("side", "i1"),
         ("reason", "u1"),
         ("maker", "?"),
+        ("observed", "?"),  # whether an observation says what the market was
     ]
 )
 
@@ -67,7 +68,6 @@ class Ledger:
     """fills: FILLS[n] in log order.  orders: ORDERS[k] in the order of their ids.  alerts: count by name.
 
     cancels_sent, cancels_refused: by instrument.  strays: executions of orders that this log does not place.
-    unobserved: fills that no observation saw (all of them where there are no observations).
     """
 
     fills: np.ndarray
@@ -76,7 +76,6 @@ class Ledger:
     cancels_sent: np.ndarray
     cancels_refused: np.ndarray
     strays: int
-    unobserved: int
 
 
 def make_ledger(run: Recorded) -> Ledger:
@@ -85,9 +84,8 @@ def make_ledger(run: Recorded) -> Ledger:
     kinds = events["kind"]
     orders = _orders(events)
     fills = _fills(events[kinds == event.ORDER_FILLED], orders)
-    unobserved = fills.size
     if run.observed is not None:
-        unobserved -= _add_mids(fills, run.observed)
+        _add_mids(fills, run.observed)
     alerts: dict[str, int] = {}
     for code, count in zip(*np.unique(events["aux"][kinds == event.ALERT], return_counts=True)):
         alerts[event.ALERT_NAMES.get(int(code), f"alert_{code}")] = int(count)
@@ -95,7 +93,7 @@ def make_ledger(run: Recorded) -> Ledger:
     sent = np.bincount(events["instrument"][kinds == event.CANCEL], minlength=instruments)
     refused = np.bincount(events["instrument"][kinds == event.CANCEL_REJECTED], minlength=instruments)
     strays = int((fills["submitted_ns"] == 0).sum())
-    return Ledger(fills, orders, alerts, sent, refused, strays, unobserved)
+    return Ledger(fills, orders, alerts, sent, refused, strays)
 
 
 def mid2_of(observed: np.ndarray) -> np.ndarray:
@@ -123,14 +121,14 @@ def _fills(heard: np.ndarray, orders: np.ndarray) -> np.ndarray:
     return fills
 
 
-def _add_mids(fills: np.ndarray, observed: np.ndarray) -> int:
-    """Write the mid at hearing and at each horizon into the fills; how many fills were observed."""
+def _add_mids(fills: np.ndarray, observed: np.ndarray) -> None:
+    """Write the mid at hearing and at each horizon into the fills."""
     seen = observed[observed["kind"] == FILL]
     later = observed[observed["kind"] == MARKOUT]
     for rows in (seen, later):
-        if rows.size and not (0 <= rows["number"].min() and rows["number"].max() < fills.size):
+        if rows.size and not (rows["number"].min() >= 0 and rows["number"].max() < fills.size):
             raise _of_another_run(f"it has fill {int(rows['number'].max())}, and the log has {fills.size} fills")
-    if later.size and not (0 <= later["horizon"].min() and later["horizon"].max() < len(HORIZONS_NS)):
+    if later.size and not (later["horizon"].min() >= 0 and later["horizon"].max() < len(HORIZONS_NS)):
         raise _of_another_run(f"it has a mark-out horizon {int(later['horizon'].max())}")
     mine = fills[seen["number"]]
     for name in ("ts_ns", "instrument", "position_lots"):
@@ -140,9 +138,9 @@ def _add_mids(fills: np.ndarray, observed: np.ndarray) -> int:
             raise _of_another_run(
                 f"at fill {int(seen['number'][k])} its {name} is {int(seen[name][k])}, the log's {int(mine[name][k])}"
             )
+    fills["observed"][seen["number"]] = True
     fills["mid2_ticks"][seen["number"]] = mid2_of(seen)
     fills["after2_ticks"][later["number"], later["horizon"]] = mid2_of(later)
-    return int(seen.size)
 
 
 def _of_another_run(what: str) -> DiskError:

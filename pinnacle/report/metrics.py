@@ -14,7 +14,7 @@ from pinnacle.instrument import decimal_of
 from pinnacle.log.manifest import MANIFEST_NAME
 from pinnacle.report import figures
 from pinnacle.report.figures import HORIZON_NAMES, Part, money2
-from pinnacle.report.ledger import Ledger
+from pinnacle.report.ledger import NO_MID, Ledger
 from pinnacle.report.pnl import make_curve, make_split
 from pinnacle.report.risk import DAYS_PER_YEAR, drawdown, ratios, sampling_ns
 from pinnacle.report.source import Recorded
@@ -87,12 +87,17 @@ def summarise(run: Recorded, ledger: Ledger, parts: Sequence[Part]) -> dict[str,
     by_currency: dict[str, list[Part]] = {}
     for part in parts:
         by_currency.setdefault(part.instrument.quote or "quote", []).append(part)
+    alone = {part.instrument.name: _total([part], part.instrument.quote or "quote") for part in parts}
+    total = {
+        currency: alone[of[0].instrument.name] if len(of) == 1 else _total(of, currency)
+        for currency, of in sorted(by_currency.items())
+    }
     return {
         "format_version": FORMAT_VERSION,
         "run": _run(run),
         "span": _span(run, parts),
-        "total": {currency: _total(of, currency) for currency, of in sorted(by_currency.items())},
-        "instruments": {part.instrument.name: _instrument(part, run) for part in parts},
+        "total": total,
+        "instruments": {part.instrument.name: alone[part.instrument.name] | _held(part, run) for part in parts},
         "alerts": ledger.alerts,
         "warnings": _warnings(run, ledger, parts),
         "units": UNITS,
@@ -137,8 +142,9 @@ def _total(parts: Sequence[Part], currency: str) -> dict[str, Any]:
     return {"currency": currency, "instruments": [p.instrument.name for p in parts], "risk": _risk(parts)} | groups
 
 
-def _instrument(part: Part, run: Recorded) -> dict[str, Any]:
-    return _total([part], part.instrument.quote or "quote") | {
+def _held(part: Part, run: Recorded) -> dict[str, Any]:
+    """What has a meaning for one instrument only."""
+    return {
         "inventory": figures.inventory(part, run.first_ts_ns, run.last_ts_ns),
         "quotes": figures.quotes(part),
         "queue": figures.queue(part),
@@ -146,8 +152,9 @@ def _instrument(part: Part, run: Recorded) -> dict[str, Any]:
 
 
 def equity_series(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Times and equity of one currency: int64 half units of 10^-digits, and digits.  Samples without a price are left out.
+    """Times and equity of one currency (int64, half units of 10^-digits), and digits.
 
+    Samples without a price are left out.
     Where an instrument has no sample at a time, its last one before counts, and 0 before its first.
     """
     curves = [(part, part.curve) for part in parts if part.curve is not None and part.curve.valued.any()]
@@ -187,15 +194,18 @@ def _warnings(run: Recorded, ledger: Ledger, parts: Sequence[Part]) -> list[str]
         found.append("No order was placed: there is nothing to measure but the market.")
     elif not ledger.fills.size:
         found.append("No order was filled: there is no result, and no zero stands for one.")
-    if run.observed is not None and ledger.unobserved:
-        found.append(f"{ledger.unobserved:,} fills were heard after the observations end; they have no mid or mark-out.")
+    unobserved = int((~ledger.fills["observed"]).sum())
+    if run.observed is not None and unobserved:
+        found.append(f"{unobserved:,} fills were heard after the observations end; they have no mid and no mark-out.")
     if ledger.strays:
         found.append(f"{ledger.strays:,} fills are of orders that this log does not place.")
     for part in parts:
         name, split = part.instrument.name, part.split
-        without = split.fills_without_mid - (ledger.unobserved if len(parts) == 1 else 0)
-        if run.observed is not None and without > 0:
-            found.append(f"{name}: {without:,} fills were heard while a side of the book was empty; they count as no spread.")
+        one_sided = int((part.fills["observed"] & (part.fills["mid2_ticks"] == NO_MID)).sum())
+        if one_sided:
+            found.append(
+                f"{name}: {one_sided:,} fills were heard while a side of the book was empty; they count as no spread."
+            )
         if part.curve is not None and not part.curve.valued.all():
             count = int((~part.curve.valued).sum())
             found.append(f"{name}: {count:,} samples of equity have no price for the position and are left out.")

@@ -44,7 +44,7 @@ class Curve:
 
 
 _NONE = np.zeros(0, np.int64)
-NO_SAMPLES = Curve(*[_NONE] * 12, valued=np.zeros(0, bool))
+NO_SAMPLES = Curve(*[_NONE] * 12, np.zeros(0, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ class Split:
     position_lots: int
     mid2_ticks: int | None  # what the position was valued at
     mid_ts_ns: int
-    fills_without_mid: int
 
     @property
     def gross2(self) -> int | None:
@@ -134,7 +133,6 @@ def make_split(run: Recorded, fills: np.ndarray, index: int) -> Split:
         position_lots=position,
         mid2_ticks=mid2,
         mid_ts_ns=mid_ts_ns,
-        fills_without_mid=int((fills["mid2_ticks"] == NO_MID).sum()),
     )
 
 
@@ -168,4 +166,10 @@ def samples_quote(instrument: Instrument, curve: Curve) -> dict[str, np.ndarray]
     inventory2 = curve.equity2 - curve.spread2 + 2 * curve.fees_units - 2 * curve.funding_units
     equity, spread, inventory = (quote_of(instrument, half) / 2 for half in (curve.equity2, curve.spread2, inventory2))
     unknown = np.where(curve.valued, 0.0, np.nan)
-    return {"equity": equity + unknown, "spread": spread, "inventory": inventory + unknown, "fees": -fees, "funding": funding}
+    return {
+        "equity": equity + unknown,
+        "spread": spread,
+        "inventory": inventory + unknown,
+        "fees": -fees,
+        "funding": funding,
+    }

@@ -7,7 +7,7 @@ instrument) or decimal text; columns in quote currency are floats for convenienc
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def fills_table(fills: np.ndarray, parts: Sequence[Part]) -> Any:
     import pyarrow as pa
 
     instruments = [part.instrument for part in parts]
-    tick = np.array([float(i.tick) for i in instruments])[fills["instrument"]] if fills.size else np.zeros(0)
+    tick = np.array([i.tick.as_integer_ratio() for i in instruments], float)[fills["instrument"]]
     captured = np.full(fills.size, np.nan)
     fee = np.zeros(fills.size)
     for part in parts:
@@ -133,7 +133,8 @@ def equity_table(parts: Sequence[Part]) -> Any:
 def _curve_table(part: Part, curve: Curve) -> Any:
     import pyarrow as pa
 
-    tick, instrument = float(part.instrument.tick), part.instrument
+    instrument = part.instrument
+    tick = np.broadcast_to(np.array(instrument.tick.as_integer_ratio(), float), (curve.ts_ns.size, 2))
     money = samples_quote(instrument, curve)
     columns = {
         "ts_ns": _whole(curve.ts_ns),
@@ -141,7 +142,7 @@ def _curve_table(part: Part, curve: Curve) -> Any:
     }
     for name in ("bid", "ask", "buy", "sell"):
         columns[f"{name}_ticks"] = _whole(getattr(curve, f"{name}_ticks"), NO_PRICE)
-    columns["mid"] = _real(_halved(curve.mid2_ticks, np.full(curve.ts_ns.size, tick)))
+    columns["mid"] = _real(_halved(curve.mid2_ticks, tick))
     columns["position_lots"] = _whole(curve.position_lots)
     columns["equity2_units"] = pa.array(curve.equity2, mask=~curve.valued)
     for name in ("cash", "fees", "funding"):
@@ -168,17 +169,18 @@ def _real(values: np.ndarray) -> Any:
     return pa.array(values, pa.float64(), mask=np.isnan(values))
 
 
-def _halved(twice: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Half-steps as a float of their unit, NaN where there is NO_MID."""
-    return np.where(twice == NO_MID, np.nan, twice / 2.0 * step)
+def _halved(twice: np.ndarray, tick: np.ndarray) -> np.ndarray:
+    """Half ticks as a price, NaN where there is NO_MID.  tick: float64[n, 2], numerator and denominator, so that one
+    rounding is left and 61800.25 is not 61800.250000000007."""
+    return np.where(twice == NO_MID, np.nan, twice * tick[:, 0] / (2.0 * tick[:, 1]))
 
 
-def _texts(codes: np.ndarray, names: dict[int, str | None] | dict[int, str], other: str | None = None) -> Any:
+def _texts(codes: np.ndarray, names: Mapping[int, str | None], other: str | None = None) -> Any:
     """Text column of codes by their names; a code without a name gives `other`, or its number."""
     import pyarrow as pa
 
     found, at = np.unique(codes, return_inverse=True)
-    words = [names[code] if code in names else other or f"code_{code}" for code in found.tolist()]
+    words = [names.get(code, other or f"code_{code}") for code in found.tolist()]
     return pa.array(words, pa.string()).take(pa.array(at))
 
 
