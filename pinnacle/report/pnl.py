@@ -44,7 +44,9 @@ class Curve:
 
 
 _NONE = np.zeros(0, np.int64)
-NO_SAMPLES = Curve(*[_NONE] * 12, np.zeros(0, bool))
+NO_SAMPLES = Curve(
+    _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, valued=np.zeros(0, bool)
+)
 
 
 @dataclass(frozen=True, slots=True)

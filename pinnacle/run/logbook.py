@@ -47,7 +47,7 @@ class Logbook:
         sealed = self.folder / log_name(number, SEGMENT_SUFFIX)
         segment = seal(journal, sealed)
         journal.unlink()
-        self.segments.append(SegmentEntry(name=sealed.name, rows=segment.rows, sha256=segment.sha256, kind=SEGMENT_SUFFIX))
+        self.segments.append(SegmentEntry(name=sealed.name, rows=segment.rows, sha256=segment.sha256, kind="parquet"))
 
     def finish(self) -> list[SegmentEntry]:
         """Seal what is open; returns the log's files."""
