@@ -30,7 +30,7 @@ BID = BUY = 1
 ASK = SELL = -1
 
 # --- inputs (below 128) -------------------------------------------------------------------------------------------
-BOOK_CLEAR = 1  # side (0: both) is emptied from its best up to and including price_ticks (0: all of it)
+BOOK_CLEAR = 1  # side (0: both) loses every level at price_ticks or better (0: all of it)
 BOOK_LEVEL = 2  # the quantity at price_ticks is now qty_lots (absolute; 0 removes the level)
 L3_ADD = 3  # an order joins the book: order_id is the venue's
 L3_MODIFY = 4

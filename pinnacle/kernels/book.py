@@ -157,9 +157,9 @@ def recentre(book, price_ticks):
         # On the mirrored side the same move of prices runs the other way.
         move = shift if s == 0 else -shift
         low, high = book["low"][s], book["high"][s]
-        x, step, end = (low, 1, high + 1) if move > 0 else (high, -1, low - 1)
+        x, step = (low, 1) if move > 0 else (high, -1)
         new_low, new_high = W, -1
-        while x != end:
+        for _ in range(high - low + 1):
             lots = book["lots"][s, x]
             if lots != 0:
                 book["lots"][s, x] = 0
@@ -190,7 +190,7 @@ def recentre(book, price_ticks):
 
 @jit
 def clear(book, side, price_ticks):
-    """Empty a side (0: both) from its best up to and including price_ticks; 0 empties all of it."""
+    """Empty a side (0: both) of every level at price_ticks or better, hidden ones included; 0 empties all of it."""
     for s in range(2):
         if (side > 0 and s == 1) or (side < 0 and s == 0):
             continue
@@ -203,8 +203,10 @@ def clear(book, side, price_ticks):
         if stop <= low:
             book["low"][s], book["high"][s], book["best"][s] = W, -1, -1
         else:
-            book["best"][s] = next_below(book, s, stop)
             book["high"][s] = min(high, stop - 1)
+            # A best that was worse already stays: hidden levels between the two were not shown before either.
+            if book["best"][s] >= stop:
+                book["best"][s] = next_below(book, s, stop)
         k = 0
         while k < book["aside_count"][s]:
             ticks = book["aside_ticks"][s, k]

@@ -90,7 +90,7 @@ def hear_venue_rare(sim, points, row):
     if row["venue_kind"] == TRADE:
         s = 1 if row["side"] > 0 else 0  # a sell-initiated trade hits bids
         x = x_of(book, s, row["price_ticks"])
-        if own["best"][s] >= x:
+        if own["count"][s] > 0 and own["best"][s] >= x:
             trade_reached_us(sim, points, me, s, x, row["qty_lots"])
     else:
         clear(book, np.int64(row["side"]), row["price_ticks"])
@@ -209,14 +209,14 @@ def trade_reached_us(sim, points, me, s, x, lots):
     """
     own = sim["own"][me]
     whole = own["fill_model"] == FILL_WHOLE
-    while own["best"][s] > x and (whole or lots > 0):
+    while own["count"][s] > 0 and own["best"][s] > x and (whole or lots > 0):
         slot = np.int64(own["head"][s, own["best"][s]]) - 1
         open_lots = own["resting"][slot]["open_lots"]
         taken = open_lots if whole else min(open_lots, lots)
         execute(sim, points, me, slot, taken, FILL_TRADE_THROUGH)
         if not whole:
             lots -= taken
-    if own["best"][s] != x:
+    if own["count"][s] == 0 or own["best"][s] != x:
         return
     slot = np.int64(own["head"][s, x]) - 1
     while slot >= 0:

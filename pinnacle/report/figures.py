@@ -215,7 +215,7 @@ def queue(part: Part) -> dict[str, Any]:
     to_fill_ns = (rested["first_fill_ns"] - rested["acknowledged_ns"])[rested["first_fill_ns"] > 0]
     unfilled = rested[(rested["filled_lots"] == 0) & (rested["ended_ns"] > 0)]
     found: dict[str, Any] = {
-        "rested": int(rested.size),
+        "rested_count": int(rested.size),
         "ahead_mean_qty": _qty(part, float(rested["ahead_lots"].mean()) if rested.size else None),
         "ahead_median_qty": _qty(part, float(np.median(rested["ahead_lots"])) if rested.size else None),
         "time_to_fill": _times_s(to_fill_ns),

@@ -208,4 +208,3 @@ def _orders(events: np.ndarray) -> np.ndarray:
     orders["status"][whole] = FILLED
     orders["ended_ns"][whole] = last_fill_ns[whole]
     return orders
-

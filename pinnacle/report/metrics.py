@@ -33,6 +33,7 @@ UNITS = {
     "_ns": "nanoseconds since 1970 UTC",
     "pnl": "quote currency; net = spread + inventory - fees + funding, fees = fees_paid - rebates",
     "pnl.exact": "the same as exact decimal text",
+    "_count": "count",
     "orders": "count",
     "fills": "count",
     "count": "count",

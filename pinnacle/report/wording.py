@@ -12,7 +12,7 @@ def amount(value: float | None, signed: bool = False) -> str:
     if value is None:
         return NOT_MEASURED
     size = abs(value)
-    digits = 2 if size >= 1000 else 3 if size >= 10 else 4 if size >= 0.1 or size == 0 else 6
+    digits = 0 if size >= 100_000 else 2 if size >= 1000 else 3 if size >= 10 else 4 if size >= 0.1 or size == 0 else 6
     if size == 0:
         return "0"
     text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
@@ -63,7 +63,8 @@ def span(seconds: float | None) -> str:
         return NOT_MEASURED
     if seconds < 60:
         return f"{seconds:.3g} s"
-    parts, rest = [], round(seconds)
+    parts: list[str] = []
+    rest = round(seconds)
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if rest >= size or parts:
             parts.append(f"{rest // size} {unit}")

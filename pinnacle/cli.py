@@ -1,0 +1,389 @@
+"""The command line: click commands and what a person sees while they run; no logic.
+
+Imports stay inside the commands, so that --help answers at once and --no-jit can be decided before numba is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pinnacle import __version__
+from pinnacle.errors import OperatorError, PinnacleError
+
+_INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Turns an error that a person can act on into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PinnacleError as error:
+            click.secho(f"error: {error}", fg="red", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.secho("interrupted: what was written is marked as partial", fg="yellow", err=True)
+            ctx.exit(_INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output has gone, as `head` does; what is left unsaid is no error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="pinnacle")
+def main() -> None:
+    """An event-sourced market-making engine: backtest a quoting strategy, and replay anything it ever did."""
+
+
+@main.command()
+@click.argument("config", required=False)
+@click.option("--strategy", help="Strategy file, or the name of a shipped one.")
+@click.option("--data", multiple=True, help="Recording, day file or catalog; VENUE:SYMBOL=PATH where there are several.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the config.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; a new one under runs/ by default.")
+@click.option("--record", type=click.Choice(["own", "full"]), help="What the log keeps: our side, or the market too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else.")
+@click.option("--report/--no-report", default=True, help="Write report.html.")
+@click.option("--no-jit", is_flag=True, help="Interpret everything, for a debugger; slow.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def backtest(
+    config: str | None,
+    strategy: str | None,
+    data: tuple[str, ...],
+    settings: tuple[str, ...],
+    out: Path | None,
+    record: str | None,
+    as_json: bool,
+    report: bool,
+    no_jit: bool,
+    quiet: bool,
+) -> None:
+    """Run a strategy over recorded history.
+
+    Without CONFIG it runs a fixed spread on the bundled sample of BTCUSDT.  CONFIG is a TOML file, or the name of a
+    shipped one.
+    """
+    if no_jit:
+        _interpret()
+    from pinnacle.run.prepare import prepare_backtest
+
+    silent = quiet or as_json
+    run = prepare_backtest(config, strategy, data, settings, out, record)
+    _say_if_compiling(silent)
+    with _progress("backtest", silent) as progress:
+        run.progress = progress
+        run.told = None if silent else _note
+        run.run()
+    from pinnacle.report.write import write_report
+
+    summary = write_report(run.out, html=report)
+    if as_json:
+        _print_json(summary)
+    elif not quiet:
+        from pinnacle.report.terminal import print_summary
+
+        print_summary(summary)
+        click.echo(f"\nrun     {_shown(run.out)}")
+        if report:
+            click.echo(f"report  {_shown(run.out / 'report.html')}")
+        click.echo(f"replay  pinnacle replay {_shown(run.out)}")
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--until", type=int, metavar="SEQ", help="Stop after this input.")
+@click.option(
+    "--from-checkpoint", type=int, metavar="SEQ", help="Start from the state kept after this input; -1 for the last."
+)
+@click.option("--no-jit", is_flag=True, help="Interpret everything; slow.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors and a divergence.")
+def replay(run: Path, until: int | None, from_checkpoint: int | None, no_jit: bool, quiet: bool) -> None:
+    """Fold a recorded log again and compare every output with the recorded one, byte for byte.
+
+    RUN is the folder of a run.  Exit 0 if all are equal, 1 at the first divergence.
+    """
+    if no_jit:
+        _interpret()
+    from pinnacle.run.replay import replay as fold_again
+
+    _say_if_compiling(quiet)
+    with _progress("replay", quiet) as progress:
+        result = fold_again(run, until, from_checkpoint, progress)
+    for note in result.notes:
+        _note(f"note: {note}")
+    if result.divergence is not None:
+        one = result.divergence
+        click.secho(f"diverged at input {one.seq}, after {result.equal:,} equal outputs", fg="red")
+        click.echo(f"  expected  {one.expected}\n  found     {one.found}")
+        raise click.exceptions.Exit(1)
+    if result.fingerprint_expected and result.fingerprint != result.fingerprint_expected:
+        click.secho(
+            f"every output is equal, but the state after the last input is {result.fingerprint} and was "
+            f"{result.fingerprint_expected}",
+            fg="red",
+        )
+        raise click.exceptions.Exit(1)
+    if not quiet:
+        state = f", state {result.fingerprint}" if result.fingerprint_expected else ""
+        click.secho(
+            f"equal: {result.commands:,} commands, {result.equal:,} outputs from {result.inputs:,} inputs{state}",
+            fg="green",
+        )
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def report(run: Path, as_json: bool) -> None:
+    """Write the tables and report.html of a finished or interrupted run anew."""
+    from pinnacle.report.write import write_report
+
+    summary = write_report(run)
+    if as_json:
+        _print_json(summary)
+    else:
+        from pinnacle.report.terminal import print_summary
+
+        print_summary(summary)
+        click.echo(f"\nreport  {_shown(run / 'report.html')}")
+
+
+@main.group()
+def data() -> None:
+    """Recorded history: import it, list it, check it."""
+
+
+_INSTRUMENT_OPTIONS = [
+    click.option("--venue", help="Name of the venue, as the catalog shall have it."),
+    click.option("--symbol", help="Symbol on the venue."),
+    click.option("--tick", help="Price step, as a decimal."),
+    click.option("--lot", help="Quantity step, as a decimal."),
+    click.option("--contract", default="1", show_default=True, help="Base currency in one unit of quantity."),
+    click.option("--qty-min", default="0", help="Smallest order the venue takes."),
+    click.option("--notional-min", default="0", help="Smallest value of an order the venue takes."),
+    click.option("--base", default="", help="Base currency."),
+    click.option("--quote", default="", help="Quote currency."),
+    click.option("--bridge", type=click.Choice(["snapshot", "as-received"]), default="snapshot", show_default=True),
+    click.option("--tickers/--no-tickers", default=True, help="Keep best bid and ask messages."),
+    click.option("--offset-ns", type=int, help="Add this to every local time instead of the measured offset."),
+    click.option("--partial", is_flag=True, help="Use what precedes the damage of a damaged file."),
+    click.option("--off-tick", type=click.Choice(["refuse", "drop"]), default="refuse", show_default=True),
+    click.option("--columns", type=click.Path(path_type=Path), help="TOML file with the column map of a table."),
+]
+
+
+def _instrument_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_INSTRUMENT_OPTIONS):
+        command = option(command)
+    return command
+
+
+@data.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--catalog", type=click.Path(path_type=Path), default=Path("catalog"), show_default=True)
+@click.option("--replace", is_flag=True, help="Write a day anew that is there already.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@_instrument_options
+def import_(paths: tuple[Path, ...], catalog: Path, replace: bool, quiet: bool, **how: Any) -> None:
+    """Read recordings into the catalog, by venue, symbol and day."""
+    from pinnacle.run.prepare import import_options, instrument_from
+
+    instrument = instrument_from(how)
+    options = import_options(how)
+    _say_if_compiling(quiet)
+    from pinnacle.history.catalog import import_history
+
+    with _byte_progress("import", quiet) as progress:
+        found, segments = import_history(list(paths), catalog, instrument, options, replace, progress)
+    if not quiet:
+        for line in found.lines():
+            click.echo(line)
+        for segment in segments:
+            click.echo(f"{_shown(segment.path)}  {segment.rows:,} rows  sha256 {segment.sha256[:16]}")
+
+
+@data.command("list")
+@click.argument("catalog", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_(catalog: Path | None, as_json: bool) -> None:
+    """List the days of a catalog; the bundled sample's by default."""
+    from pinnacle.history.catalog import list_catalog
+    from pinnacle.resources import shipped
+
+    days = list_catalog(catalog or shipped("data") / "catalog")
+    if as_json:
+        _print_json([{name: str(getattr(day, name)) for name in day.__slots__} for day in days])
+        return
+    click.echo(f"{'venue':<14}{'symbol':<12}{'day':<12}{'rows':>12}{'MB':>8}  {'tick':<8}{'lot':<10}")
+    for day in days:
+        click.echo(
+            f"{day.venue:<14}{day.symbol:<12}{day.day!s:<12}{day.rows:>12,}{day.size_bytes / 1e6:>8.1f}"
+            f"  {day.tick:<8}{day.lot:<10}"
+        )
+
+
+@data.command("check")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@_instrument_options
+def check(paths: tuple[Path, ...], as_json: bool, quiet: bool, **how: Any) -> None:
+    """Say what a recording, day file or catalog proves, and what is wrong with it.  Changes nothing.
+
+    Exit 0 if nothing is wrong, 3 if something is.
+    """
+    from pinnacle.run.prepare import check_paths
+
+    _say_if_compiling(quiet or as_json)
+    with _byte_progress("check", quiet or as_json) as progress:
+        reports = check_paths(list(paths), how, progress)
+    if as_json:
+        _print_json([one.as_dict() for one in reports])
+    else:
+        for one in reports:
+            for line in one.lines():
+                click.echo(line)
+    if not all(one.ok for one in reports):
+        raise click.exceptions.Exit(3)
+
+
+@main.group()
+def log() -> None:
+    """A run's log: verify it, read it, compare two."""
+
+
+@log.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def verify(path: Path) -> None:
+    """Check every frame, row group, number and time of a log.  Exit 0 if it is whole, 5 if it is not."""
+    from pinnacle.log.check import verify as verify_log
+
+    result = verify_log(path)
+    for line in result.lines():
+        click.echo(line)
+    if not result.ok:
+        raise click.exceptions.Exit(5)
+
+
+@log.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--kind", "kinds", multiple=True, help="Only records of this kind, by name.")
+@click.option("--from", "seq_first", type=int, help="First seq.")
+@click.option("--to", "seq_last", type=int, help="Last seq.")
+@click.option("--order", "order_id", type=int, help="Only records of this order.")
+@click.option("--limit", type=int, default=1000, show_default=True, help="At most this many records; 0 for all.")
+def inspect_(
+    path: Path, kinds: tuple[str, ...], seq_first: int | None, seq_last: int | None, order_id: int | None, limit: int
+) -> None:
+    """Print records of a log, a line each."""
+    from pinnacle.log.check import inspect
+
+    for line in inspect(path, _kind_numbers(kinds), seq_first, seq_last, order_id, limit or None):
+        click.echo(line)
+
+
+@log.command()
+@click.argument("one", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path))
+def diff(one: Path, other: Path) -> None:
+    """The first record in which two logs differ.  Exit 0 if they are equal, 1 if not."""
+    from pinnacle.log.check import diff as diff_logs
+
+    found = diff_logs(one, other)
+    if found is None:
+        click.secho("equal", fg="green")
+        return
+    for line in found.lines():
+        click.echo(line)
+    raise click.exceptions.Exit(1)
+
+
+def _kind_numbers(names: tuple[str, ...]) -> list[int] | None:
+    from pinnacle.event import KIND_NAMES
+
+    numbers = {name: number for number, name in KIND_NAMES.items()}
+    for name in names:
+        if name not in numbers:
+            raise OperatorError(f"--kind {name}: is no kind; there are {', '.join(sorted(numbers))}")
+    return [numbers[name] for name in names] or None
+
+
+def _interpret() -> None:
+    """Switch compilation off, before numba is loaded."""
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
+
+
+def _say_if_compiling(silent: bool) -> None:
+    """The first start compiles; say so, because it takes seconds in which nothing else is seen."""
+    from pinnacle.kernels.jit import CACHE_DIR, INTERPRETED, compiled_before
+
+    if not silent and not INTERPRETED and not compiled_before():
+        _note(f"compiling the kernels, once for this version (about 20 s); kept in {CACHE_DIR}")
+
+
+def _note(text: str) -> None:
+    click.secho(text, dim=True, err=True)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    absolute = path.resolve()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+
+
+@contextmanager
+def _progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with rate and time left on a terminal, for rows done and rows in all."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    with _bar(what, "rows") as update:
+        yield update
+
+
+@contextmanager
+def _byte_progress(what: str, silent: bool) -> Iterator[Callable[[int, int, int], None] | None]:
+    """The same for bytes done, bytes in all and rows so far."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    with _bar(what, "bytes") as update:
+        yield lambda done, total, rows: update(done, total)
+
+
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = [
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    ]  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = progress.tasks[task].speed or 0
+            progress.update(task, completed=done, total=total, rate=f"{speed / 1e6:.1f} M {unit}/s")
+
+        yield update
+
+
+if __name__ == "__main__":
+    main()
