@@ -3,12 +3,12 @@
     reservation = mid - q gamma sigma^2 T                        equation (29)
     spread      = gamma sigma^2 T + (2 / gamma) ln(1 + gamma/k)   equation (30)
 
-The paper ends its day at a fixed time; a market that never closes has none, so T is horizon_s at every wake, for ever
-(a rolling horizon, not the infinite-horizon variant of section 2.3).  q is the position in quotes of order_qty, sigma
-the volatility of the mid measured as we go, k how fast the fills thin out with distance.  Money is counted in bps of the
-mid on one quote, so that a gamma or a k means the same on every instrument.  Until the mid was watched for warmup_s
-nothing is quoted.  Source: Avellaneda and Stoikov 2008, High-frequency trading in a limit order book, Quantitative
-Finance 8(3).
+The paper ends its day at a fixed time; a market that never closes has none, so T is horizon_s at every wake, for
+ever: a rolling horizon, not the infinite-horizon variant of section 2.3.  q is the position in quotes of order_qty,
+sigma the volatility of the mid measured as we go, k how fast the fills thin out with distance.  Money is counted in
+bps of the mid on one quote, so that a gamma or a k means the same on every instrument.  Until the mid was watched for
+warmup_s nothing is quoted.  Source: Avellaneda and Stoikov 2008, High-frequency trading in a limit order book,
+Quantitative Finance 8(3).
 """
 
 from pinnacle.kernels.flow import VARIANCE_EXPOSURE_S, VARIANCE_SIZE, variance_update, volatility
@@ -16,9 +16,11 @@ from pinnacle.kernels.spread import as_reservation, as_spread
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("gamma", 0.2, low=0.0, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
-    Param("intensity_k", 4.0, low=0.01, high=1000.0, unit="per bps of the mid", about="thinning of fills", log=True),
-    Param("horizon_s", 10.0, low=0.0, high=86_400.0, unit="s", about="T, time the position is held against", log=True),
+    Param("gamma", 0.05, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
+    Param("intensity_k", 1.2, low=0.01, high=1000.0, unit="per bps of the mid", about="thinning of fills", log=True),
+    Param(
+        "horizon_s", 10.0, low=0.001, high=86_400.0, unit="s", about="T, time the position is held against", log=True
+    ),
     Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility", log=True),
     Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
     Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),

@@ -5,7 +5,7 @@
 
 imbalance is (bids - asks) / (bids + asks), -1 to 1, of the lots within depth_ticks of each best; more bids than asks
 push the price up soon.  Volatility is of the mid, with the past forgotten by half each half_life_s.  Until the mid was
-watched for warmup_s nothing is quoted.  The formulas are the trade's plain ones, from no paper; AS and GLFT derive theirs.
+watched for warmup_s nothing is quoted.  The formulas are the trade's plain ones, from no paper.
 """
 
 from pinnacle.kernels.book import lots_at
@@ -15,15 +15,15 @@ from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
     Param("half_spread_bps", 0.2, low=0.0, high=100.0, unit="bps of the mid", about="half-spread when nothing moves"),
-    Param("volatility_factor", 0.5, low=0.0, high=10.0, unit="standard deviations", about="half-spread added a deviation"),
-    Param("volatility_horizon_s", 1.0, low=0.01, high=600.0, unit="s", about="time a deviation is taken over", log=True),
+    Param("volatility_factor", 0.5, low=0.0, high=10.0, unit="deviations", about="widens the half-spread"),
+    Param("volatility_horizon_s", 1.0, low=0.01, high=600.0, unit="s", about="time of one deviation", log=True),
     Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility", log=True),
     Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
     Param("imbalance_bps", 0.1, low=-10.0, high=10.0, unit="bps of the mid", about="lean when all the depth is bids"),
     Param("depth_ticks", 20, low=1, high=200, unit="ticks", about="depth from each best that counts", whole=True),
     Param("skew_bps", 0.3, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position"),
-    Param("order_qty", 0.01, low=0.0, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this", log=True),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),
+    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this"),
 )
 MEMORY = {"variance": VARIANCE_SIZE}
 
@@ -51,9 +51,8 @@ def quote(market, lane, me, params, memory, want):
     centre = mid_ticks + params["imbalance_bps"] * bps * imbalance(bid_lots, ask_lots)
     room_lots = params["position_max"] / own["lot"]
     centre += inventory_skew(own["position_lots"], room_lots, params["skew_bps"] * bps)
-    half = volatility_half_spread(
-        params["half_spread_bps"] * bps, volatility(variance), params["volatility_horizon_s"], params["volatility_factor"]
-    )
+    horizon_s, factor = params["volatility_horizon_s"], params["volatility_factor"]
+    half = volatility_half_spread(params["half_spread_bps"] * bps, volatility(variance), horizon_s, factor)
     # Not through the other side's best, where a post-only order would only expire.
     bid, ask = min(centre - half, top["ask_ticks"] - 1), max(centre + half, top["bid_ticks"] + 1)
     lots = params["order_qty"] / own["lot"]

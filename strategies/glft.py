@@ -27,17 +27,18 @@ from pinnacle.kernels.spread import glft_c1, glft_c2, glft_half_spread, glft_ske
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("gamma", 0.2, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
+    Param("gamma", 0.1, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
     Param("adjust_spread", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the half-spread"),
     Param("adjust_skew", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the skew"),
-    Param("bucket_bps", 0.05, low=0.001, high=10.0, unit="bps of the mid", about="step of measured distances", log=True),
+    Param("bucket_bps", 0.05, low=0.001, high=10.0, unit="bps of the mid", about="step of distances", log=True),
     Param("half_life_s", 60.0, low=1.0, high=3600.0, unit="s", about="memory of A, k and sigma", log=True),
     Param("warmup_s", 10.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
     Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),
     Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this"),
 )
 BUCKETS = 60
-MEMORY = {"variance": VARIANCE_SIZE, "reach": REACH_HEADER + BUCKETS, "bucket_ticks": 1, "mid_ticks": 1, "trade_count": 1}
+REACH_SIZE = REACH_HEADER + BUCKETS
+MEMORY = {"variance": VARIANCE_SIZE, "reach": REACH_SIZE, "bucket_ticks": 1, "mid_ticks": 1, "trade_count": 1}
 
 # A mid that bounces by a tick makes short samples look wilder than the market is.
 SAMPLE_NS = 500_000_000

@@ -3,7 +3,8 @@
 The levels are fixed places on the price axis, so a mid that moves leaves the orders between where they are, with their
 place in the queue, and only the ends of the grid change.  Level 0 of a side is the nearest multiple at least
 half_spread_bps from the centre, which leans against the position by skew_bps; level n holds order_qty * growth^n.
-The spacing in ticks is measured once, and again only when the mid has moved by a tenth.  From no paper.
+The spacing is a whole number of ticks, at least one, taken at the first mid and anew when the mid has moved by a tenth
+of it.  From no paper.
 """
 
 import math
@@ -13,12 +14,12 @@ from pinnacle.strategy import ASK, BID, NO_PRICE, POST_ONLY, Param, hold, jit, w
 
 PARAMS = (
     Param("levels", 5, low=1, high=20, unit="orders a side", about="levels of each side", whole=True),
-    Param("spacing_bps", 0.3, low=0.001, high=1000.0, unit="bps of the mid", about="between levels; a tick at least", log=True),
-    Param("half_spread_bps", 0.2, low=0.0, high=100.0, unit="bps of the mid", about="no level nearer to the centre"),
-    Param("skew_bps", 0.5, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position"),
+    Param("spacing_bps", 1.0, low=0.001, high=1000.0, unit="bps of the mid", about="between two levels", log=True),
+    Param("half_spread_bps", 1.0, low=0.0, high=100.0, unit="bps of the mid", about="no level nearer to the centre"),
+    Param("skew_bps", 2.0, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position"),
     Param("growth", 1.0, low=0.5, high=3.0, unit="factor a level", about="size of a level over the one before it"),
-    Param("order_qty", 0.01, low=0.0, high=1e6, unit="base currency", about="size of the nearest level", log=True),
-    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="a side in full takes us no further", log=True),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of the nearest level", log=True),
+    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this"),
 )
 MEMORY = {"measured_at_ticks": 1}
 
