@@ -47,7 +47,9 @@ def main() -> None:
 @main.command()
 @click.argument("config", required=False)
 @click.option("--strategy", help="Strategy file, or the name of a shipped one.")
-@click.option("--data", multiple=True, help="Recording, day file or catalog; VENUE:SYMBOL=PATH where there are several.")
+@click.option(
+    "--data", multiple=True, help="Recording, day file or catalog; VENUE:SYMBOL=PATH where there are several."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the config.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; a new one under runs/ by default.")
 @click.option("--record", type=click.Choice(["own", "full"]), help="What the log keeps: our side, or the market too.")
@@ -307,14 +309,14 @@ def diff(one: Path, other: Path) -> None:
     raise click.exceptions.Exit(1)
 
 
-def _kind_numbers(names: tuple[str, ...]) -> list[int] | None:
+def _kind_numbers(names: tuple[str, ...]) -> list[int]:
     from pinnacle.event import KIND_NAMES
 
     numbers = {name: number for number, name in KIND_NAMES.items()}
     for name in names:
         if name not in numbers:
             raise OperatorError(f"--kind {name}: is no kind; there are {', '.join(sorted(numbers))}")
-    return [numbers[name] for name in names] or None
+    return [numbers[name] for name in names]
 
 
 def _interpret() -> None:

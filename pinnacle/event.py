@@ -75,7 +75,9 @@ CHECKPOINT = 150  # aux: fingerprint of the engine's whole state after this inpu
 KIND_NAMES: dict[int, str] = {
     value: name.lower()
     for name, value in list(globals().items())
-    if name.isupper() and isinstance(value, int) and not name.endswith(("_MIN", "_MAX"))
+    if name.isupper()
+    and isinstance(value, int)
+    and not name.endswith(("_MIN", "_MAX"))
     and name not in ("PARAMETER_SCALE", "BID", "BUY", "ASK", "SELL")
 }
 

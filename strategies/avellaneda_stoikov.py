@@ -49,7 +49,10 @@ def quote(market, lane, me, params, memory, want):
     lots = params["order_qty"] / own["lot"]
     reservation = as_reservation(mid_ticks, own["position_lots"] / lots, gamma, sigma, params["horizon_s"])
     half = as_spread(gamma, intensity_k, sigma, params["horizon_s"]) / 2
-    # Not through the other side's best, where a post-only order would only expire.
+    if not abs(reservation - mid_ticks) + half < mid_ticks:
+        return  # further than any price, or not a number: want nothing
+    # Our quotes never meet, and never cross the other side's best, where a post-only order would only expire.
+    half = max(half, 0.5)
     bid, ask = min(reservation - half, top["ask_ticks"] - 1), max(reservation + half, top["bid_ticks"] + 1)
     room_lots = params["position_max"] / own["lot"]
     want_bid(want, bid, min(lots, room_lots - own["position_lots"]))

@@ -53,7 +53,10 @@ def quote(market, lane, me, params, memory, want):
     centre += inventory_skew(own["position_lots"], room_lots, params["skew_bps"] * bps)
     horizon_s, factor = params["volatility_horizon_s"], params["volatility_factor"]
     half = volatility_half_spread(params["half_spread_bps"] * bps, volatility(variance), horizon_s, factor)
-    # Not through the other side's best, where a post-only order would only expire.
+    if not abs(centre - mid_ticks) + half < mid_ticks:
+        return  # further than any price, or not a number: want nothing
+    # Our quotes never meet, and never cross the other side's best, where a post-only order would only expire.
+    half = max(half, 0.5)
     bid, ask = min(centre - half, top["ask_ticks"] - 1), max(centre + half, top["bid_ticks"] + 1)
     lots = params["order_qty"] / own["lot"]
     want_bid(want, bid, min(lots, room_lots - own["position_lots"]))

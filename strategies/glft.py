@@ -63,7 +63,10 @@ def quote(market, lane, me, params, memory, want):
     half = glft_half_spread(c1, c2, 1.0, sigma, params["adjust_spread"])
     lots = params["order_qty"] / own["lot"]
     centre = mid_ticks - own["position_lots"] / lots * glft_skew(c2, sigma, params["adjust_skew"])
-    # Not through the other side's best, where a post-only order would only expire.
+    if not abs(centre - mid_ticks) + half < mid_ticks:
+        return  # further than any price, or not a number: want nothing
+    # Our quotes never meet, and never cross the other side's best, where a post-only order would only expire.
+    half = max(half, 0.5)
     bid, ask = min(centre - half, top["ask_ticks"] - 1), max(centre + half, top["bid_ticks"] + 1)
     room_lots = params["position_max"] / own["lot"]
     want_bid(want, bid, min(lots, room_lots - own["position_lots"]))

@@ -37,8 +37,8 @@ def quote(market, lane, me, params, memory, want):
     step = max(1.0, float(round(params["spacing_bps"] * memory["measured_at_ticks"] / 10_000)))
     room_lots, bps = params["position_max"] / own["lot"], mid_ticks / 10_000
     centre = mid_ticks + inventory_skew(own["position_lots"], room_lots, params["skew_bps"] * bps)
-    half = params["half_spread_bps"] * bps
-    # Not through the other side's best, where a post-only order would only expire.
+    half = max(params["half_spread_bps"] * bps, 0.5)
+    # Our quotes never meet, and never cross the other side's best, where a post-only order would only expire.
     bid = math.floor(min(centre - half, top["ask_ticks"] - 1) / step) * step
     ask = math.ceil(max(centre + half, top["bid_ticks"] + 1) / step) * step
     lots = params["order_qty"] / own["lot"]

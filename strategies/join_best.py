@@ -8,7 +8,9 @@ from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
     Param("order_qty", 0.01, low=0.0, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here"),
+    Param(
+        "position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here"
+    ),
 )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -90,30 +92,28 @@ def load_strategy(path: Path, source: str | None = None) -> Strategy:
         try:
             source = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise StrategyError(f"{path}: the strategy file cannot be read ({error}); give the path of a .py file") from None
+            raise StrategyError(
+                f"{path}: the strategy file cannot be read ({error}); give the path of a .py file"
+            ) from None
         module = _run_file(path)
     else:
         module = _run_text(path, source)
     quote = module.get("quote")
-    if not callable(quote):
-        raise StrategyError(f"{path}: defines no function `quote`; see strategies/fixed_spread.py for the smallest one")
     plain = getattr(quote, "py_func", quote)
+    if not isinstance(plain, FunctionType):
+        raise StrategyError(f"{path}: defines no function `quote`; see strategies/fixed_spread.py for the smallest one")
     names = plain.__code__.co_varnames[: plain.__code__.co_argcount]
     if len(names) != len(_ARGUMENTS):
         raise StrategyError(f"{path}: `quote` takes ({', '.join(names)}), and must take ({', '.join(_ARGUMENTS)})")
     params = _checked_params(path, module.get("PARAMS", ()))
-    memory = module.get("MEMORY", {})
-    if not isinstance(memory, Mapping) or not all(isinstance(n, int) and n > 0 for n in memory.values()):
-        raise StrategyError(f"{path}: MEMORY must be a dict of name to how many numbers it holds")
-    if sum(memory.values()) > STRATEGY_MEMORY_MAX:
-        raise StrategyError(f"{path}: MEMORY holds {sum(memory.values())} numbers, and there is room for {STRATEGY_MEMORY_MAX}")
+    memory = _checked_memory(path, module.get("MEMORY", {}))
     return Strategy(
         name=path.stem,
         path=str(path),
         source=source,
         sha256=hashlib.sha256(source.encode()).hexdigest(),
         params=params,
-        memory=dict(memory),
+        memory=memory,
         quote=plain,
         compiled=quote if quote is not plain else None,
     )
@@ -124,10 +124,36 @@ def _checked_params(path: Path, params: Any) -> tuple[Param, ...]:
         raise StrategyError(f"{path}: PARAMS must be a tuple of pinnacle.strategy.Param")
     if len(params) > STRATEGY_PARAMS_MAX:
         raise StrategyError(f"{path}: {len(params)} parameters, and there is room for {STRATEGY_PARAMS_MAX}")
+    names = [param.name for param in params]
     for param in params:
+        if not _is_name(param.name) or names.count(param.name) > 1:
+            raise StrategyError(
+                f"{path}: a parameter is called {param.name!r}; each needs a name of its own, as a variable has"
+            )
+        if not all(isinstance(number, (int, float)) for number in (param.low, param.default, param.high)):
+            raise StrategyError(f"{path}: default, low and high of {param.name} must be numbers")
         if not param.low <= param.default <= param.high:
-            raise StrategyError(f"{path}: the default of {param.name}, {param.default}, is outside its own bounds")
+            raise StrategyError(
+                f"{path}: the default of {param.name}, {param.default}, is outside its own bounds, "
+                f"{param.low} to {param.high}; mend one of them in PARAMS"
+            )
     return params
+
+
+def _checked_memory(path: Path, memory: Any) -> dict[str, int]:
+    if not isinstance(memory, Mapping) or not all(
+        _is_name(name) and isinstance(count, int) and count > 0 for name, count in memory.items()
+    ):
+        raise StrategyError(f"{path}: MEMORY must be a dict of name to how many numbers it holds")
+    total = sum(memory.values())
+    if total > STRATEGY_MEMORY_MAX:
+        raise StrategyError(f"{path}: MEMORY holds {total} numbers, and there is room for {STRATEGY_MEMORY_MAX}")
+    return dict(memory)
+
+
+def _is_name(name: Any) -> bool:
+    """Whether a field of a record may be called that; `_` is the padding's."""
+    return isinstance(name, str) and name.isidentifier() and name != "_"
 
 
 def _run_file(path: Path) -> dict[str, Any]:
@@ -140,8 +166,8 @@ def _run_file(path: Path) -> dict[str, Any]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise StrategyError(f"{path}: {_first_line(error, path)}") from error
+    except (Exception, SystemExit) as error:
+        raise StrategyError(f"{path}: {_complaint(error, path)}") from error
     return vars(module)
 
 
@@ -154,21 +180,42 @@ def _run_text(path: Path, source: str) -> dict[str, Any]:
     try:
         numba.core.dispatcher.Dispatcher.enable_caching = lambda self: None
         exec(compile(source, str(path), "exec"), module)
-    except Exception as error:
-        raise StrategyError(f"{path}: {_first_line(error, path)}") from error
+    except (Exception, SystemExit) as error:
+        raise StrategyError(f"{path}: {_complaint(error, path)}") from error
     finally:
         numba.core.dispatcher.Dispatcher.enable_caching = keep
     return module
 
 
-def _first_line(error: BaseException, path: Path) -> str:
+def _complaint(error: BaseException, path: Path) -> str:
     """What happened and on which line of the strategy, in one line."""
-    line = getattr(error, "lineno", None)
+    from numba.core.errors import NumbaError
+
+    if isinstance(error, NumbaError):
+        text = compile_complaint(error)
+    else:
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        text = next((part.strip() for part in str(said).splitlines() if part.strip()), "")
+    line = _line_of(error, path)
+    return f"{f'line {line}: ' if line else ''}{type(error).__name__}{': ' if text else ''}{text}"
+
+
+def _line_of(error: BaseException, path: Path) -> int:
+    """The line of the strategy's file that an error came from, 0 if it does not say.
+
+    A Python error says it in its traceback, numba's in its text, from the innermost function outwards.
+    """
+    line = (error.lineno or 0) if isinstance(error, SyntaxError) else 0
     for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == str(path):
-            line = frame.lineno
-    text = next((part.strip() for part in str(error).splitlines() if part.strip()), "")
-    return f"{f'line {line}: ' if line else ''}{type(error).__name__}: {text}"
+        if Path(frame.filename).resolve() == path.resolve():
+            line = frame.lineno or line
+    places = re.findall(r"(?:at|from) (/[^\n]*) \((\d+)\)", str(error))
+    if hasattr(error, "loc") and error.loc is not None:
+        places.insert(0, (error.loc.filename, error.loc.line))
+    for name, number in places:
+        if Path(name).resolve() == path.resolve():
+            line = int(number)
+    return line
 
 
 def bind(strategy: Strategy, instruments: int) -> int:
@@ -181,7 +228,6 @@ def bind(strategy: Strategy, instruments: int) -> int:
     if strategy.compiled is None:
         return 0
     from numba import from_dtype, types
-    from numba.core.errors import NumbaError
 
     arguments = (
         from_dtype(market_dtype(instruments)),
@@ -193,21 +239,28 @@ def bind(strategy: Strategy, instruments: int) -> int:
     )
     try:
         strategy.compiled.compile(arguments)
-    except NumbaError as error:
+    except Exception as error:
+        line = _line_of(error, Path(strategy.path))
         raise StrategyError(
-            f"{strategy.path}: does not compile: {compile_complaint(error)}; "
+            f"{strategy.path}: {f'line {line}: ' if line else ''}does not compile: {compile_complaint(error)}; "
             "run it with --no-jit to debug it in plain Python, or drop the decorator"
         ) from error
     compiled = strategy.compiled.overloads[arguments]
+    # The kernels call it as a function of no result; one that has a result would write it over their stack.
+    if compiled.signature.return_type != types.none:
+        raise StrategyError(f"{strategy.path}: `quote` returns a value, and must return nothing; say it through `want`")
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
 def compile_complaint(error: BaseException) -> str:
-    """The part of numba's message that a person can act on: its first complaint and the line of the file."""
+    """The part of numba's message that a person can act on: its first complaint, with the types it is about."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    what = next((line for line in lines if not line.startswith(("Failed in", "During:"))), "unknown")
-    where = next((line for line in lines if line.startswith('File "')), "")
-    return f"{what} {where}".strip().rstrip(":")
+    lines = [line for line in lines if not line.startswith(("Failed in", "During:"))]
+    what = lines[0] if lines else type(error).__name__
+    called = next((line.removeprefix(">>> ") for line in lines if line.startswith(">>> ")), "")
+    if what.endswith("signature:") and called:
+        return f"nothing implements {called}"
+    return re.sub(r" with fields \(.*\)", "", what).rstrip(":")
 
 
 def quote_outside(strategy: Strategy, state: np.void, me: int) -> None:
@@ -227,6 +280,6 @@ def quote_outside(strategy: Strategy, state: np.void, me: int) -> None:
 def raised(strategy: Strategy, error: BaseException) -> StrategyError:
     """A strategy's own exception as one clear error."""
     return StrategyError(
-        f"{strategy.path}: quote raised {_first_line(error, Path(strategy.path))}; "
+        f"{strategy.path}: quote raised: {_complaint(error, Path(strategy.path))}; "
         "the run stopped there, what was logged before is intact"
     )

@@ -40,7 +40,6 @@ else:
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
-    from pinnacle.kernels.jit import jit
     from pinnacle.kernels.state import OWN
 
     _OFFSETS = {name: OWN.fields[name][1] for name in ("params", "memory", "want")}  # type: ignore[index]
@@ -54,7 +53,8 @@ else:
             byte = ir.IntType(8).as_pointer()
             start = builder.bitcast(args[4], byte)
             records = [
-                builder.gep(start, [ir.Constant(ir.IntType(64), _OFFSETS[name])]) for name in ("params", "memory", "want")
+                builder.gep(start, [ir.Constant(ir.IntType(64), _OFFSETS[name])])
+                for name in ("params", "memory", "want")
             ]
             # Any record type will do for the three: the callee's own types decide what the bytes mean.
             kinds = [sig.args[1], sig.args[2], types.int64, sig.args[4], sig.args[4], sig.args[4]]

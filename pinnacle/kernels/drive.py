@@ -16,7 +16,7 @@ from pinnacle.kernels.match import hear_venue_rows
 from pinnacle.kernels.observe import observe_answer, observe_due
 from pinnacle.kernels.outbox import keep
 from pinnacle.kernels.state import NEVER, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
-from pinnacle.kernels.step import at_checkpoint, end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
+from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
 from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
 
@@ -38,7 +38,7 @@ CURSOR = np.dtype(
         ("timer_every_ns", "<i8"),
         ("record_full", "<i8"),  # 1: the market's rows go to the log too
         ("snapshots", "<i8"),  # 1: pause after each checkpoint, for the owner to keep the state
-        ("snapped", "<i8"),  # input after which that was done last
+        ("snapped", "<i8"),  # input of the next checkpoint when that was done last
         ("sent", "<i8"),  # rows of out before this were looked at for commands
         ("feed_ns", "<i8"),  # latency of the last row heard
         ("stop_ns", "<i8"),  # nothing after this time is heard
@@ -210,9 +210,7 @@ def keep_rows(events, first, stop, seq, count, out):
 def row_bound(market, lane, cursor, out):
     """Index at which a run of rows must pause: the next checkpoint, or the room left when rows are recorded."""
     i, stop = cursor["i"], cursor["rows"]
-    every = lane["checkpoint_every"]
-    if every > 0:
-        stop = min(stop, i + every - (market["seq"] + 1) % every)
+    stop = min(stop, i + lane["checkpoint_seq"] - market["seq"])
     if cursor["record_full"]:
         stop = min(stop, i + OUT_RECORDS - OUT_ROOM_MIN - out["count"])
     return stop
@@ -278,7 +276,7 @@ def why_pause(market, lane, sim, cursor, now, row_ns, out, observed):
         code = FAULT
     elif lane["due"] != 0:
         code = CALL_STRATEGY
-    elif cursor["snapshots"] != 0 and at_checkpoint(market, lane) and cursor["snapped"] != market["seq"]:
+    elif cursor["snapshots"] != 0 and cursor["snapped"] != lane["checkpoint_seq"]:
         code = SNAPSHOT
     elif out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
         code = OUT_FULL

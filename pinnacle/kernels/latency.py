@@ -24,7 +24,11 @@ RESPONSE = 2
 LATENCY = np.dtype(
     [
         ("model", "<i8"),
-        ("constant_ns", "<i8", (3,)),  # by ENTRY, CANCEL_ENTRY, RESPONSE: CONSTANT's delay, FEED's addend, FITTED's shift
+        (
+            "constant_ns",
+            "<i8",
+            (3,),
+        ),  # by ENTRY, CANCEL_ENTRY, RESPONSE: CONSTANT's delay, FEED's addend, FITTED's shift
         ("multiplier", "<f8", (3,)),  # FEED
         ("mu", "<f8", (3,)),  # FITTED: mean of the logarithm of the delay in ns, after the shift
         ("sigma", "<f8", (3,)),

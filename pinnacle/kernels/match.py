@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from pinnacle.event import (
-    BOOK_CLEAR,
     BOOK_LEVEL,
     FILL_CROSSING_BOOK,
     FILL_QUEUE_FRONT,

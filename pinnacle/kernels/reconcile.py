@@ -87,7 +87,18 @@ def cancel_unserved(market, own, me, s, out):
         if order["status"] == orders.WORKING and own["served"][slot] != market["seq"] + 1:
             order["status"] = orders.CANCELLING
             own["cancelled"] += 1
-            say(market, me, CANCEL, order["order_id"], np.int64(order["side"]), order["price_ticks"], order["open_lots"], 0, 0, out)
+            say(
+                market,
+                me,
+                CANCEL,
+                order["order_id"],
+                np.int64(order["side"]),
+                order["price_ticks"],
+                order["open_lots"],
+                0,
+                0,
+                out,
+            )
 
 
 @jit_inline

@@ -81,7 +81,7 @@ def rate_allows(market, own, me, side, price_ticks, qty_lots, out):
     return True
 
 
-@jit_inner
+@jit_inline
 def want_in_range(want):
     """Whether every want is a price and a size that can exist; a float that was not a number shows up here."""
     for k in range(want["count"]):

@@ -189,7 +189,8 @@ def lane_dtype(instruments: int) -> np.dtype:
             ("external", "<i8"),  # 1: the strategy is called from outside the kernels
             ("due", "<i8"),  # 1: an external strategy must be called now
             ("listen_all", "<i8"),  # 1: every instrument is quoted anew when any book changes
-            ("checkpoint_every", "<i8"),
+            ("checkpoint_every", "<i8"),  # inputs
+            ("checkpoint_seq", "<i8"),  # input after which the next one is said
             ("calling", "<i8"),  # 1: inside the strategy, so what is raised is the strategy's
             ("fault", "<i8"),  # STOP_*: why the engine stopped
             ("fault_instrument", "<i8"),
@@ -229,6 +230,7 @@ def new_state(instruments: int) -> np.ndarray:
     market["seq"] = -1
     lane["next_order_id"] = 1
     lane["wake_on"] = WAKE_TIMER
+    lane["checkpoint_seq"] = 1 << 62
     return state
 
 

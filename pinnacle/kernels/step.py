@@ -50,7 +50,6 @@ from pinnacle.kernels.state import (
     FAULT_TOO_MANY,
     LINK_IS_STALE,
     LINK_LIVE,
-    NO_PRICE,
     STOP_MONEY,
     STOP_STRATEGY_VALUE,
     STOP_TIME_BACK,
@@ -267,16 +266,17 @@ def answer_external(state, out):
 
 
 @jit_inline
-def at_checkpoint(market, lane):
-    """Whether the last input is one after which a checkpoint is said."""
-    return lane["checkpoint_every"] > 0 and (market["seq"] + 1) % lane["checkpoint_every"] == 0
-
-
-@jit_inline
 def end_of_input(state, out):
     """A checkpoint after every so many inputs, so that a replay can tell early where it went another way."""
-    if state["lane"]["due"] == 0 and at_checkpoint(state["market"], state["lane"]):
-        say(state["market"], 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
+    if state["market"]["seq"] == state["lane"]["checkpoint_seq"] and state["lane"]["due"] == 0:
+        checkpoint(state, out)
+
+
+@jit_inner
+def checkpoint(state, out):
+    """Say the fingerprint of the state as it is after this input, and when the next one is due."""
+    say(state["market"], 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
+    state["lane"]["checkpoint_seq"] += state["lane"]["checkpoint_every"]
 
 
 @jit

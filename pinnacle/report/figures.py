@@ -37,6 +37,11 @@ class Part:
     cancels_refused: int
     position_limit_lots: int | None
 
+    @property
+    def traded(self) -> bool:
+        """Whether an order was placed or filled."""
+        return bool(self.orders.size or self.fills.size)
+
 
 def money2(instrument: Instrument, half_units: int) -> Decimal:
     """Half money units as quote currency, exact."""

@@ -94,16 +94,17 @@ def plotly_js() -> Path:
 
 
 def _views(run: Recorded, parts: Sequence[Part], summary: dict[str, Any]) -> tuple[str, list[Charts]]:
-    """The views of a page (totals where there are several instruments, then each instrument) and their charts."""
+    """The views of a page and their charts: totals where several instruments traded, those, then the others."""
     views: list[tuple[str, str, str]] = []
     charts: list[Charts] = []
-    if len(parts) > 1:
-        for number, (currency, total) in enumerate(summary["total"].items()):
-            of = [part for part in parts if part.instrument.name in total["instruments"]]
+    active = [part for part in parts if part.traded]
+    for number, (currency, total) in enumerate(summary["total"].items()):
+        of = [part for part in active if part.instrument.name in total["instruments"]]
+        if len(of) > 1:
             charts.append(total_charts(of, number))
             body = tiles(total) + _panels(charts[-1], "Result", _RESULT) + total_tables(total, summary)
             views.append((f"t{number}", f"All in {currency}", body))
-    for part in parts:
+    for part in active + [part for part in parts if not part.traded]:
         mine = summary["instruments"][part.instrument.name]
         charts.append(instrument_charts(part))
         body = tiles(mine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from pinnacle.report.metrics import instrument_config
@@ -28,16 +29,30 @@ def facts(run: Recorded, summary: dict[str, Any]) -> list[tuple[str, str]]:
     return found + [(key, _value(value)) for key, value in what["params"].items()]
 
 
+# Settings of a latency model that have an effect, by model; a model that is not here shows them all.
+_DELAYS = ("entry_ms", "cancel_ms", "response_ms")
+_OF_LATENCY = {
+    "constant": _DELAYS,
+    "recorded": ("file",),
+    "feed": (*_DELAYS, "entry_multiplier", "cancel_multiplier", "response_multiplier"),
+}
+
+
 def model_rows(run: Recorded, index: int) -> list[tuple[str, str]]:
-    """The models and limits of one instrument, as its config has them; settings that are off are left out."""
+    """The models and limits of one instrument, as its config has them; what has no effect is left out."""
     config = instrument_config(run, index)
     rows = []
     for section in ("queue", "latency", "fills", "fees", "funding", "risk", "params"):
         settings = config.get(section)
-        if isinstance(settings, dict):
-            said = sorted(settings.items(), key=lambda item: item[0] != "model")
-            on = [f"{key} {_value(value)}" for key, value in said if value not in (None, "", {})]
-            rows.append((section, ", ".join(on).removeprefix("model ")))
+        if isinstance(settings, dict) and not (section == "funding" and not any(settings.values())):
+            said = {key: value for key, value in settings.items() if value not in (None, "", {})}
+            model = said.pop("model", None)
+            if section == "latency" and model in _OF_LATENCY:
+                said = {key: value for key, value in said.items() if key in _OF_LATENCY[model]}
+            if section == "risk" and "rate_max" not in said:
+                said.pop("rate_window_ms", None)
+            words = [] if model is None else [str(model)]
+            rows.append((section, ", ".join(words + [f"{key} {_value(value)}" for key, value in said.items()])))
     return [(key, value) for key, value in rows if value]
 
 
@@ -204,7 +219,7 @@ def details(run: Recorded, summary: dict[str, Any]) -> str:
     out.append(_folded("Configuration", _listing(_flat(manifest.config))))
     if manifest.strategy and manifest.strategy.source:
         source = f"<pre>{escape(manifest.strategy.source)}</pre>"
-        out.append(_folded(f"Strategy, {manifest.strategy.path}", source))
+        out.append(_folded(f"Strategy, {Path(manifest.strategy.path).name}", source))
     return "<h2>Run</h2>\n" + "".join(out)
 
 

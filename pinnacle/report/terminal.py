@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import Any, TextIO
 
 from pinnacle.report.wording import (
+    NOT_MEASURED,
     amount,
     count,
     mean_and_error,
@@ -78,9 +79,10 @@ def notes(summary: dict[str, Any]) -> list[str]:
 
 
 def blocks(summary: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is shown, with its title: totals of several instruments, then each instrument."""
+    """What is shown, with its title: totals of several instruments that traded, then each instrument."""
     for currency, total in summary["total"].items():
-        if len(total["instruments"]) > 1:
+        of = [summary["instruments"][name] for name in total["instruments"]]
+        if sum(bool(mine["orders"]["placed"] or mine["fills"]["count"]) for mine in of) > 1:
             yield f"All in {currency}", total
     yield from summary["instruments"].items()
 
@@ -89,6 +91,9 @@ def rows(figures: dict[str, Any]) -> Iterator[Row]:
     """Label, value, remark and the number whose sign decides the colour."""
     pnl, risk, fills, orders = figures["pnl"], figures["risk"], figures["fills"], figures["orders"]
     currency = figures["currency"]
+    if not orders["placed"] and not fills["count"]:
+        yield "net result", NOT_MEASURED, "no order was placed, so there is no result", None
+        return
     captured, net = fills["captured_spread"], pnl["net"]
     fees = None if pnl["fees"] is None else -pnl["fees"]
     turnover = fills["turnover_quote"]

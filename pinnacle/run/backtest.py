@@ -191,7 +191,9 @@ class Backtest:
         try:
             with ObservationFile(self.out / "observations.parquet") as observations:
                 try:
-                    drive_to_end(self, feed, state, sim, cursor, points, quote, out, observed, logbook, observations, counts)
+                    drive_to_end(
+                        self, feed, state, sim, cursor, points, quote, out, observed, logbook, observations, counts
+                    )
                 finally:
                     _empty_out(out, cursor, logbook, counts)
                     observations.append(observed)
@@ -211,7 +213,7 @@ class Backtest:
         record["timer_ns"] = feed.first_ns + every_ns if every_ns else NEVER
         record["record_full"] = self.config.run.record == "full"
         record["snapshots"] = self.config.run.snapshots
-        record["snapped"] = -1
+        record["snapped"] = self.config.run.checkpoint_every - 1
         record["stop_ns"] = self.config.run.stop_ns or NEVER - 1
         least = least_latency(sim, points, len(self.instruments))
         record["request_least_ns"], record["answer_least_ns"] = least
@@ -251,7 +253,7 @@ def drive_to_end(
         elif code == drives.CALL_STRATEGY:
             call_strategy(run.strategy, state, out)
         elif code == drives.SNAPSHOT:
-            record["snapped"] = state[0]["market"]["seq"]
+            record["snapped"] = state[0]["lane"]["checkpoint_seq"]
             write_snapshot(run.out, state)
         elif code == drives.FAULT:
             raise stopped(run.strategy, run.instruments, int(state[0]["lane"]["fault"] or sim[0]["fault"]), state)

@@ -46,8 +46,8 @@ class Feed:
         self.rows_read = 0
         self._progress = progress
         self._batches = self._merged()
-        self._woven = np.zeros(0, WOVEN)
-        self._late = np.zeros(0, WOVEN)
+        self._woven: np.ndarray = np.zeros(0, WOVEN)
+        self._late: np.ndarray = np.zeros(0, WOVEN)
         self._latest_ns = -NEVER
         self.first_ns = self._first_ns()
         if self.rows_total == 0:
@@ -104,7 +104,9 @@ class Feed:
         """One source's row groups, and the least venue time of what is still to come of it."""
         source, segments = self.sources[index], self.segments[index]
         floors = [floor for segment in segments for floor in segment.venue_floor_ns]
-        after = np.append(np.minimum.accumulate(floors[::-1])[::-1], NEVER)[1:] if floors else []
+        after: np.ndarray = (
+            np.append(np.minimum.accumulate(floors[::-1])[::-1], NEVER)[1:] if floors else np.zeros(0, np.int64)
+        )
         group = 0
         for path in source.paths:
             for events in read_segment(path):

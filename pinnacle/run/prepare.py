@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinnacle.config import apply_settings, parse_config, read_toml
+from pinnacle.config import apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
 from pinnacle.errors import OperatorError
 from pinnacle.history.options import ImportOptions, Progress
@@ -37,9 +37,10 @@ def prepare_backtest(
         same = Path(str(chosen.get("path", ""))).stem == Path(strategy).stem
         raw["strategy"] = {"path": strategy, "params": chosen.get("params", {}) if same else {}}
     if record is not None:
-        raw.setdefault("run", {})["record"] = record
+        put(raw, "run.record", record, f"--record {record}: {where}")
     _apply_data(raw, data, where)
     apply_settings(raw, settings)
+    where = " ".join([where, *(f"--set {setting}" for setting in settings)])
     parsed = parse_config(raw, where)
     file = find_file(parsed.strategy.path, path.parent, "strategies", ".py")
     loaded = load_strategy(file)
@@ -51,7 +52,8 @@ def prepare_backtest(
 
 def _apply_data(raw: dict[str, Any], data: Sequence[str], where: str) -> None:
     """Put --data where it belongs: a catalog for all, or a file for one instrument."""
-    instruments = raw.get("instruments", [])
+    listed = raw.get("instruments")
+    instruments = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     for given in data:
         name, equals, rest = given.partition("=")
         if equals and ":" in name:
@@ -63,13 +65,14 @@ def _apply_data(raw: dict[str, Any], data: Sequence[str], where: str) -> None:
             continue
         path = _existing(given)
         if path.is_dir() and any(path.glob("*/*/*.parquet")):
-            raw.setdefault("data", {})["catalog"] = str(path)
+            put(raw, "data.catalog", str(path), f"--data {given}: {where}")
         elif len(instruments) == 1:
             instruments[0]["data"] = str(path)
         else:
             first = f"{instruments[0].get('venue')}:{instruments[0].get('symbol')}" if instruments else "VENUE:SYMBOL"
             raise OperatorError(
-                f"--data {given}: {where} has {len(instruments)} instruments; say whose data it is: --data {first}={given}"
+                f"--data {given}: {where} has {len(instruments)} instruments; say whose data it is, "
+                f"for example --data {first}={given}"
             )
 
 

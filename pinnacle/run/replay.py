@@ -262,7 +262,9 @@ def checkpoint_path(run: Path, seq: int) -> Path:
     """The kept state after input `seq`, or the last one for -1.  Raises OperatorError listing those there are."""
     there = sorted(int(path.name.split(".")[0]) for path in (run / "checkpoints").glob("*.state.zst"))
     if not there:
-        raise OperatorError(f"{run}: keeps no states; run with a smaller run.checkpoint_every, or replay from the start")
+        raise OperatorError(
+            f"{run}: keeps no states; run with a smaller run.checkpoint_every, or replay from the start"
+        )
     if seq == -1:
         seq = there[-1]
     if seq not in there:

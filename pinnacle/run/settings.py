@@ -32,8 +32,11 @@ from pinnacle.limits import INSTRUMENT_CAPACITIES, LATENCY_POINTS_MAX
 _MS = 1_000_000
 _LEGS = ("entry", "cancel", "response")
 _SELF_TRADE = {
-    "expire-taker": STP_EXPIRE_TAKER, "expire-maker": STP_EXPIRE_MAKER, "expire-both": STP_EXPIRE_BOTH, "none": STP_NONE,
-}  # fmt: skip
+    "expire-taker": STP_EXPIRE_TAKER,
+    "expire-maker": STP_EXPIRE_MAKER,
+    "expire-both": STP_EXPIRE_BOTH,
+    "none": STP_NONE,
+}
 
 
 def capacity_for(count: int) -> int:
@@ -60,6 +63,7 @@ def engine_state(config: Config, instruments: list[Instrument], strategy: Strate
     lane["overlap"] = 0
     lane["external"] = strategy.external
     lane["checkpoint_every"] = config.run.checkpoint_every
+    lane["checkpoint_seq"] = config.run.checkpoint_every - 1
     for k, (one, instrument) in enumerate(zip(config.instruments, instruments)):
         market["venue_of"][k] = venues.index(instrument.venue)
         own = lane["own"][k]
@@ -153,7 +157,9 @@ def _set_latency(record: np.void, model: Latency, seed: int, points: list[np.nda
 def _latency_points(file: str, where: str) -> np.ndarray:
     """Recorded order latencies: int64[n, 4] of ts_ns, entry_ns, cancel_ns, response_ns, ts_ns rising."""
     if not file:
-        raise OperatorError(f"{where}: latency.model is recorded, so latency.file must name a CSV of measured latencies")
+        raise OperatorError(
+            f"{where}: latency.model is recorded, so latency.file must name a CSV of measured latencies"
+        )
     columns = ("ts_ns", "entry_ns", "cancel_ns", "response_ns")
     try:
         with Path(file).open(newline="") as source:
@@ -177,5 +183,3 @@ def least_latency(sim: np.ndarray, points: np.ndarray, count: int) -> tuple[int,
         min(int(least_ns(one, points, False)) for one in latencies),
         min(int(least_ns(one, points, True)) for one in latencies),
     )
-
-

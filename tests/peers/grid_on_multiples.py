@@ -6,7 +6,9 @@ PARAMS = (
     Param("levels", 20, low=1, high=60, unit="orders a side", about="how many", whole=True),
     Param("spacing", 5, low=1, high=1000, unit="ticks", about="distance of two levels", whole=True),
     Param("order_qty", 0.001, low=0.0, high=1e6, unit="base currency", about="size of each"),
-    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here"),
+    Param(
+        "position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here"
+    ),
 )
 
 

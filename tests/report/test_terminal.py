@@ -54,11 +54,21 @@ def test_a_stream_without_a_minus_sign_is_written_all_the_same(summary: dict) ->
 
 
 def test_several_instruments_begin_with_their_total(tmp_path: Path) -> None:
-    """Totals of one currency come first, then each instrument; a run without fills shows dashes, not zeros."""
-    lines = plain_lines(write_report(Hand(BTC, ETH).write_empty(tmp_path / "r"), html=False))
+    """A total of one currency comes before its instruments where more than one of them traded."""
+    hand = Hand(BTC, ETH)
+    hand.place(0, 1, 1, 100, 2)
+    hand.place(0, 2, 1, 50, 2, me=1)
+    lines = plain_lines(write_report(hand.write(tmp_path / "r"), html=False))
     titles = [line for line in lines if line in ("All in USD", "venue:BTC-USD", "venue:ETH-USD")]
     assert titles == ["All in USD", "venue:BTC-USD", "venue:ETH-USD"]
-    assert any(line.split()[:3] == ["net", "result", "–"] for line in lines)
+
+
+def test_what_was_not_traded_is_no_zero(tmp_path: Path) -> None:
+    """Instruments without an order show a dash and a reason, and make no total."""
+    lines = plain_lines(write_report(Hand(BTC, ETH).write_empty(tmp_path / "r"), html=False))
+    told = [line.split(maxsplit=3) for line in lines if "net result" in line]
+    assert told == [["net", "result", "–", "no order was placed, so there is no"]] * 2
+    assert "All in USD" not in lines
 
 
 def test_numbers_read_as_they_should() -> None:

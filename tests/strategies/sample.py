@@ -27,7 +27,7 @@ CONFIG = ROOT / "configs" / "default.toml"
 CATALOG = ROOT / "data" / "catalog"
 NAMES = tuple(sorted(path.stem for path in (ROOT / "strategies").glob("*.py")))
 # Enough time for every strategy to quote, when those that watch first are told to watch for a second.
-CUT_S = 8
+CUT_S = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def cut_catalog(folder: Path, seconds: float) -> Path:
     """A catalog with the sample's first seconds only; returns its folder."""
     for day in sorted(CATALOG.glob("*/*/2024-08-08.parquet")):
         first_ns = segment_info(day).first_ts_ns
-        events = np.concatenate([batch for batch in read_segment(day) if batch["ts_ns"][0] - first_ns < seconds * 10**9])
+        events = np.concatenate(
+            [batch for batch in read_segment(day) if batch["ts_ns"][0] - first_ns < seconds * 10**9]
+        )
         target = folder / day.relative_to(CATALOG)
         target.parent.mkdir(parents=True)
         write_segment(target, [events[events["ts_ns"] - first_ns < seconds * 10**9]], segment_info(day).metadata)
