@@ -117,7 +117,7 @@ def main() -> None:
         for k, (name, (strategy, by_feed, wake_ms, least)) in enumerate(SCENARIOS.items()):
             run = prepared(strategy, by_feed, wake_ms, recording, Path(folder) / str(k))
             feed = Feed(run.sources())
-            woven = np.concatenate([batch[0] for batch in iter(feed.next_woven, None)])
+            woven = np.concatenate([batch[0] for batch in feed.woven()])
             ours = Ours(run, repeated(woven, ("ts_ns", "ts_venue_ns"), span_ns, chosen.repeat), feed.first_ns)
             compare(name, ours, data, strategy, by_feed, wake_ms, least, chosen.rounds)
     assert WOVEN.itemsize == 40 and LAST == 1

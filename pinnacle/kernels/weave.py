@@ -94,3 +94,16 @@ def weave(woven, late, floor_ns, target):
         i += 1
         n += 1
     return i, j, n
+
+
+@jit
+def merge(first, second, target):
+    """Merge two EVENT arrays by ts_ns into target[first.size + second.size]; at equal times `first` comes first."""
+    i, j = 0, 0
+    for n in range(target.size):
+        if j == second.size or (i < first.size and first[i]["ts_ns"] <= second[j]["ts_ns"]):
+            target[n] = first[i]
+            i += 1
+        else:
+            target[n] = second[j]
+            j += 1

@@ -52,7 +52,8 @@ SCRIPT = """
   let moving = false;
   const follow = (id, element) => element.on("plotly_relayout", async change => {
     if (moving || !payload.timed.includes(id)) return;
-    const range = change["xaxis.range[0]"] !== undefined ? [change["xaxis.range[0]"], change["xaxis.range[1]"]] : null;
+    const ends = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+    const range = change["xaxis.range"] || (ends[0] !== undefined ? ends : null);
     if (!range && !change["xaxis.autorange"]) return;
     moving = true;
     const view = element.closest("section.view");

@@ -56,6 +56,7 @@ from pinnacle.log.manifest import (
     write_manifest,
 )
 from pinnacle.log.segment import write_segment
+from pinnacle.run.ahead import ReadAhead
 from pinnacle.run.feeds import Feed, Source, funding_schedule
 from pinnacle.run.logbook import Logbook
 from pinnacle.run.observations import ObservationFile
@@ -179,6 +180,8 @@ class Backtest:
 
     def _drive(self, feed: Feed, manifest: Manifest) -> None:
         """Feed the drive and empty what it writes, until it ends."""
+        # Reading begins before compiling or loading the kernels, which takes as long.
+        market = ReadAhead(feed.woven())
         state = engine_state(self.config, self.instruments, self.strategy, self.where)
         sim, points = simulated_venue(self.config, self.instruments, self.where)
         quote = bind(self.strategy, len(state[0]["lane"]["own"]))
@@ -192,12 +195,13 @@ class Backtest:
             with ObservationFile(self.out / "observations.parquet") as observations:
                 try:
                     drive_to_end(
-                        self, feed, state, sim, cursor, points, quote, out, observed, logbook, observations, counts
+                        self, market, state, sim, cursor, points, quote, out, observed, logbook, observations, counts
                     )
                 finally:
                     _empty_out(out, cursor, logbook, counts)
                     observations.append(observed)
         except BaseException:
+            market.close()
             logbook.abandon()
             manifest.counts = _named_counts(counts, state, cursor)
             raise
@@ -222,7 +226,7 @@ class Backtest:
 
 def drive_to_end(
     run: Backtest,
-    feed: Feed,
+    market: ReadAhead[tuple[np.ndarray, np.ndarray]],
     state: np.ndarray,
     sim: np.ndarray,
     cursor: np.ndarray,
@@ -245,7 +249,7 @@ def drive_to_end(
                 raise raised(run.strategy, error) from error
             raise
         if code == drives.NEED_ROWS:
-            rows, events = _more_rows(feed, record, rows, events, full)
+            rows, events = _more_rows(market, record, rows, events, full)
         elif code == drives.OUT_FULL:
             _empty_out(out, cursor, logbook, counts)
         elif code == drives.OBSERVED_FULL:
@@ -262,10 +266,10 @@ def drive_to_end(
 
 
 def _more_rows(
-    feed: Feed, cursor: np.void, rows: np.ndarray, events: np.ndarray, full: bool
+    market: ReadAhead[tuple[np.ndarray, np.ndarray]], cursor: np.void, rows: np.ndarray, events: np.ndarray, full: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Append the feed's next rows to what neither the engine nor the venue has passed yet."""
-    batch = feed.next_woven()
+    batch = next(market, None)
     if batch is None:
         cursor["final"] = 1
         return rows, events

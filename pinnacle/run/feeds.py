@@ -13,7 +13,7 @@ import numpy as np
 
 from pinnacle.errors import HistoryError
 from pinnacle.event import EVENT, FUNDING, LAST
-from pinnacle.kernels.weave import WOVEN, pack, weave
+from pinnacle.kernels.weave import WOVEN, merge, pack, weave
 from pinnacle.limits import REORDER_ROWS_MAX
 from pinnacle.log.segment import read_segment, segment_info
 
@@ -36,7 +36,7 @@ class Source:
 class Feed:
     """Market events of all sources in one order.
 
-    `events()` gives EVENT arrays as the engine hears them; `next_woven()` gives the same as the drive walks them.
+    `events()` gives EVENT arrays as the engine hears them; `woven()` gives the same as the drive walks them.
     """
 
     def __init__(self, sources: Sequence[Source], progress: Callable[[int, int], None] | None = None) -> None:
@@ -64,11 +64,15 @@ class Feed:
         for events, _ in self._batches:
             yield events
 
-    def next_woven(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The next woven rows and the events they were made of; None when there are no more.
+    def woven(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Woven rows of the whole run, each batch with the events it was made of.
 
         Rows are held back while one that the venue dated earlier may still be on its way.
         """
+        while (batch := self._next_woven()) is not None:
+            yield batch
+
+    def _next_woven(self) -> tuple[np.ndarray, np.ndarray] | None:
         batch = next(self._batches, None)
         if batch is None:
             if self._woven.size == 0 and self._late.size == 0:
@@ -147,10 +151,20 @@ class Feed:
                 else:
                     held[k], floors[k] = np.concatenate((held[k], batch[0])), batch[1]
                 continue
-            together = np.concatenate([rows[:cut] for rows, cut in zip(held, cuts)])
+            together = _merged_parts([rows[:cut] for rows, cut in zip(held, cuts) if cut])
             held = [rows[cut:] for rows, cut in zip(held, cuts)]
             rest = min((int(_venue_ns(rows).min()) for rows in held if rows.size), default=NEVER)
-            yield together[np.argsort(together["ts_ns"], kind="stable")], min(rest, *floors)
+            yield together, min(rest, *floors)
+
+
+def _merged_parts(parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays that are in order each, as one in order; of equal times the earlier array's come first."""
+    together = parts[0]
+    for part in parts[1:]:
+        target = np.empty(together.size + part.size, EVENT)
+        merge(together, part, target)
+        together = target
+    return together
 
 
 def _venue_ns(events: np.ndarray) -> np.ndarray:

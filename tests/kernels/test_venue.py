@@ -12,8 +12,10 @@ from pinnacle.event import (
     IOC,
     ORDER_ACKNOWLEDGED,
     ORDER_CANCELLED,
+    ORDER_EXPIRED,
     ORDER_FILLED,
     ORDER_REJECTED,
+    PLACE,
     POST_ONLY,
 )
 from pinnacle.kernels.latency import FEED, FITTED, RECORDED
@@ -280,7 +282,7 @@ def test_fitted_latency_repeats_and_differs():
     """Drawn latencies repeat with the seed and differ from message to message, and never undercut their shift."""
 
     def heard(seed):
-        ran = Scene({100 * k: [(BID, 99, k)] for k in range(1, 40)}, delays=(5, 5, 5))
+        ran = Scene({100 * k: [(BID, 98 + k % 2, 1)] for k in range(1, 40)}, delays=(5, 5, 5))
         latency = ran.venue["latency"]
         latency["model"], latency["seed"], latency["mu"][:], latency["sigma"][:] = FITTED, seed, 3.0, 0.5
         ran.run(market(*BOOK, *(wake(100 * k) for k in range(1, 40)), wake(9_000)))
@@ -310,17 +312,17 @@ def test_trade_before_any_book_changes_nothing():
     ]
 
 
-def test_answers_speak_of_the_instrument_and_of_nothing_rejected_twice():
-    """Every place is answered by exactly one end or stays live; rejects carry the quantity that was asked."""
-    ran = Scene({100 + 50 * k: [(BID, 90 + k % 12, 1 + k % 9, (POST_ONLY, IOC, FOK, GTC)[k % 4])] for k in range(60)})
+def test_every_order_ends_at_most_once():
+    """Each placed order is rejected, expired, cancelled or filled in full once, or it is still live; never two of them."""
+    times = range(100, 3_100, 50)
+    script = {t: [(BID, 90 + k % 12, 1 + k % 9, (POST_ONLY, IOC, FOK, GTC)[k % 4])] for k, t in enumerate(times)}
+    ran = Scene(script)
     ran.venue["qty_min_lots"] = 2
-    ran.run(market(*BOOK, *(wake(100 + 50 * k) for k in range(60)), *(sold(1_000 + 90 * k, 95, 2) for k in range(20))))
-    placed = ran.own["placed"]
-    ended = len(ran.kinds(ORDER_REJECTED, ORDER_CANCELLED, 24))
-    filled = {int(k) for k in ran.kinds(ORDER_FILLED)["order_id"]} - {
-        int(k) for k in ran.kinds(ORDER_CANCELLED, 24)["order_id"]
-    }
-    assert placed == ended + ran.own["live_count"].sum() + len(
-        filled - {int(o["order_id"]) for o in ran.own["orders"] if o["status"] != 0}
-    )
-    assert ran.own["odd"] == 0
+    ran.run(market(*BOOK, *map(wake, times), *(sold(1_000 + 90 * k, 95, 2) for k in range(20)), wake(9_000)))
+    live = {int(order["order_id"]) for order in ran.own["orders"] if order["status"] != 0}
+    for order in ran.kinds(PLACE):
+        rows = ran.records[(ran.records["order_id"] == order["order_id"]) & (ran.records["kind"] < 128)]
+        filled = rows["qty_lots"][rows["kind"] == ORDER_FILLED].sum()
+        ends = np.isin(rows["kind"], (ORDER_REJECTED, ORDER_EXPIRED, ORDER_CANCELLED)).sum() + (filled == order["qty_lots"])
+        assert ends == (0 if int(order["order_id"]) in live else 1)
+    assert ran.own["odd"] == 0 and ran.own["placed"] > 20

@@ -37,26 +37,21 @@ class BookNaive:
                 self.best_ticks[-side] = self._next_beyond(-side, price_ticks)
 
     def clear(self, side: int, upto_ticks: int) -> None:
-        """Remove the levels from a side's best up to and including upto_ticks; 0: the whole side, hidden ones too.
+        """Remove every level of a side at upto_ticks or better, hidden ones included; 0: the whole side.
 
-        The best is then the next level beyond upto_ticks.  An upto_ticks better than the best, or a side that shows
-        nothing, leaves all as it is.  side 0: both sides.
+        A best among them gives way to the next level beyond upto_ticks; a best that was worse already stays.  side 0:
+        both sides.
         """
         if side == BOTH:
             self.clear(BID, upto_ticks)
             self.clear(ASK, upto_ticks)
             return
-        if upto_ticks == 0:
-            self.lots[side].clear()
-            self.best_ticks[side] = None
-            return
-        best = self.best_ticks[side]
-        if best is None or _better(side, upto_ticks, best):
-            return
         for price_ticks in list(self.lots[side]):
-            if not _better(side, price_ticks, best) and not _better(side, upto_ticks, price_ticks):
+            if upto_ticks == 0 or not _better(side, upto_ticks, price_ticks):
                 del self.lots[side][price_ticks]
-        self.best_ticks[side] = self._next_beyond(side, upto_ticks)
+        best = self.best_ticks[side]
+        if best is not None and best not in self.lots[side]:
+            self.best_ticks[side] = self._next_beyond(side, best)
 
     def best_lots(self, side: int) -> int:
         """Lots at a side's best, 0 where it shows nothing."""

@@ -27,7 +27,7 @@ CONFIG = ROOT / "configs" / "default.toml"
 CATALOG = ROOT / "data" / "catalog"
 NAMES = tuple(sorted(path.stem for path in (ROOT / "strategies").glob("*.py")))
 # Enough time for every strategy to quote, when those that watch first are told to watch for a second.
-CUT_S = 6
+CUT_S = 8
 
 
 @dataclass(frozen=True)

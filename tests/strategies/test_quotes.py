@@ -190,7 +190,7 @@ def test_it_leans_with_the_book(basic):
 
 @pytest.mark.parametrize("name", ["avellaneda_stoikov", "glft"])
 def test_the_reservation_price_leans_against_the_position(name):
-    """The quotes' middle is below the mid when long, above when short, at it when flat, in proportion to the position."""
+    """The quotes' middle is below the mid when long, above when short, in proportion to the position."""
     asked = watched(name, gamma=0.005)
     assert abs(asked.centre2(0) - 2 * MID) <= 1
     shifts = [asked.centre2(position) - 2 * MID for position in (-30, -10, 10, 30)]  # in half ticks
@@ -237,7 +237,7 @@ def test_glft_stops_when_trades_give_no_fit():
     st.integers(1, 20), st.floats(0.02, 5.0), st.floats(0.0, 5.0), st.integers(-400, 400), st.integers(-50, 50),
 )  # fmt: skip
 def test_grid_levels(levels, spacing_bps, half_spread_bps, offset, position):
-    """A grid with room has exactly `levels` distinct prices a side, on multiples of the spacing, past the half-spread."""
+    """A grid with room has exactly `levels` distinct prices a side, on multiples of the spacing."""
     given = {"levels": levels, "spacing_bps": spacing_bps, "half_spread_bps": half_spread_bps, "position_max": 10.0}
     asked = Asked(STRATEGIES["grid"], {**given, "skew_bps": 0.0})
     mid = MID + offset
