@@ -42,8 +42,8 @@ LATENCY_POINTS_MAX = 1 << 18
 FRAME_RECORDS_MAX = 1 << 10
 # Bytes of one journal file before it is sealed and the next one begun (4 M records).
 JOURNAL_BYTES_MAX = 256 << 20
-# Rows of one Parquet row group: 8 MiB of records, the unit in which history is read.
-ROW_GROUP_ROWS = 1 << 17
+# Rows of one Parquet row group: 4 MiB of records, the unit in which history is read; a run holds a few at a time.
+ROW_GROUP_ROWS = 1 << 16
 # Rows that may wait while messages that the venue dated earlier are still on their way to us.
 REORDER_ROWS_MAX = 1 << 21
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pinnacle.errors import DiskError
 from pinnacle.kernels.fingerprint import fingerprint
-from pinnacle.kernels.state import state_dtype
+from pinnacle.kernels.state import state_dtype, zeroed
 from pinnacle.log.manifest import replacing
 
 _MAGIC = b"PINSNAP1"
@@ -56,7 +56,7 @@ def _read(data: bytes) -> np.ndarray:
     assert data[:8] == _MAGIC, "wrong magic"
     at = 8
     capacity, expected = (int(value) for value in take(2))
-    state = np.zeros(1, state_dtype(capacity))
+    state = zeroed(state_dtype(capacity))
     market, lane = state[0]["market"], state[0]["lane"]
     market["seq"], market["ts_ns"], market["instruments"] = take(3)
     market["venue_of"][:] = take(capacity)

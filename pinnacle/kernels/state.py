@@ -7,6 +7,7 @@ reference count, so nothing here is an array of its own.
 
 from __future__ import annotations
 
+import mmap
 from functools import cache
 
 import numpy as np
@@ -213,9 +214,17 @@ def state_dtype(instruments: int) -> np.dtype:
     return np.dtype([("market", market_dtype(instruments)), ("lane", lane_dtype(instruments))])
 
 
+def zeroed(dtype: np.dtype) -> np.ndarray:
+    """One record of zeros in pages of the system's own size.
+
+    numpy asks for huge pages, and each touch of a sparse window would then take 2 MiB of memory for a few levels.
+    """
+    return np.frombuffer(mmap.mmap(-1, dtype.itemsize), dtype, 1)
+
+
 def new_state(instruments: int) -> np.ndarray:
     """A state that has heard nothing: an array of one record.  Untouched pages of its books take no memory."""
-    state = np.zeros(1, state_dtype(instruments))
+    state = zeroed(state_dtype(instruments))
     market, lane = state[0]["market"], state[0]["lane"]
     for k in range(instruments):
         reset_book(market["book"][k])

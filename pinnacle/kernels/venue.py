@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnacle.event import EVENT
 from pinnacle.kernels.latency import LATENCY
-from pinnacle.kernels.state import BOOK, NEVER, reset_book
+from pinnacle.kernels.state import BOOK, NEVER, reset_book, zeroed
 from pinnacle.limits import BOOK_WINDOW_TICKS, IN_FLIGHT_MAX, ORDERS_MAX, TAKEN_LEVELS_MAX
 
 RESTING = np.dtype(
@@ -105,7 +105,7 @@ def sim_dtype(instruments: int) -> np.dtype:
 
 def new_sim(instruments: int) -> np.ndarray:
     """Venues at which nothing rests and nothing is on its way: an array of one record."""
-    sim = np.zeros(1, sim_dtype(instruments))
+    sim = zeroed(sim_dtype(instruments))
     record = sim[0]
     record["request_due_ns"] = record["answer_due_ns"] = NEVER
     for k in range(instruments):

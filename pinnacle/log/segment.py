@@ -204,7 +204,7 @@ class _opened:
         self.path = path
         size = _checked_ends(path)
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise LogDamaged(str(path), 0, size, 0, f"an unreadable Parquet footer ({_short(error)})") from None
         try:

@@ -50,14 +50,19 @@ class Feed:
         self._late: np.ndarray = np.zeros(0, WOVEN)
         self._latest_ns = -NEVER
         self.first_ns = self._first_ns()
-        if self.rows_total == 0:
-            raise HistoryError(f"{self.sources[0].paths[0]}: holds no rows; import a recording that does")
 
     def _first_ns(self) -> int:
-        """Time of the first event on either clock: where the run's timers start."""
-        firsts = [segments[0].first_ts_ns for segments in self.segments]
-        floors = [min(segments[0].venue_floor_ns[:1] or (NEVER,)) for segments in self.segments]
-        return int(min(firsts + floors))
+        """Time of the first event on either clock: where the run's timers start.  Raises HistoryError without one.
+
+        Each source must have rows: one that is silent for the whole run is a wrong file, not a quiet market.
+        """
+        first_ns = NEVER
+        for source, segments in zip(self.sources, self.segments):
+            begins = next((segment for segment in segments if segment.rows), None)
+            if begins is None:
+                raise HistoryError(f"{source.paths[0]}: holds no rows; import a recording that does")
+            first_ns = min(first_ns, begins.first_ts_ns, begins.venue_floor_ns[0])
+        return int(first_ns)
 
     def events(self) -> Iterator[np.ndarray]:
         """EVENT arrays of the whole run, ts_ns rising over all of them."""

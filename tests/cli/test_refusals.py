@@ -58,7 +58,7 @@ def attempt(tmp_path: Path, *args: str | Path) -> str:
         (["--set", "strategy.params.half_spread_bps=-1"], "must be from 0.0 to 100.0 bps"),
         (["--set", "strategy.params.half_spred=1"], "has no parameter 'half_spred'; it has half_spread_bps"),
         (["--set", "instruments=[1]", "--data", "data/catalog"], "instruments[0] is 1, and must be a table"),
-        (["--set", "instruments=[1]", "--data", PERP + "=pyproject.toml"], "has no instrument"),
+        (["--set", "instruments=[1]", "--data", PERP + "=pyproject.toml"], "instruments[0] is 1"),
         (["--set", "data.first=2024-13-01"], "data.first is '2024-13-01'"),
         (["--set", "data.first=2031-01-01"], "no day of binance-usdm:BTCUSDT from 2031-01-01"),
         (["--set", "data.catalog=nowhere"], "no such catalog"),

@@ -1,0 +1,290 @@
+"""The fold and the drive: cut anywhere, replay anything, and the same state and bytes come out."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pinnacle.engine.strategy import bind, load_strategy
+from pinnacle.event import (
+    ALERT,
+    ALERT_ODD_TRANSITION,
+    ALERT_STALE,
+    ASK,
+    BID,
+    CANCEL,
+    CHECKPOINT,
+    LAST,
+    LINK_DOWN,
+    LINK_UP,
+    OPERATOR_KILL,
+    OPERATOR_PAUSE,
+    OPERATOR_RESUME,
+    ORDER_ACKNOWLEDGED,
+    ORDER_FILLED,
+    OUTPUT_KIND_MIN,
+    PARAMETER_SET,
+    PLACE,
+    TIMER,
+)
+from pinnacle.kernels import jit
+from pinnacle.kernels.latency import FEED, FITTED
+from pinnacle.kernels.state import STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
+from pinnacle.kernels.step import answer_external, step
+from pinnacle.run.feeds import Feed, Source
+from tests.kernels.scene import Scene, add_want, ask, bid, bought, event, market, sold, wake, woven
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROWS = 400 if jit.INTERPRETED else 25_000
+WAKES = {"timer": WAKE_TIMER, "feed": WAKE_FEED, "order": WAKE_ORDER | WAKE_TIMER, "all": 7}
+MS = 1_000_000
+
+
+@cache
+def sample():
+    """The first rows of the bundled sample: (events, woven rows, address of a strategy that joins the best)."""
+    day = ROOT / "data" / "catalog" / "binance-usdm" / "BTCUSDT" / "2024-08-08.parquet"
+    events = next(Feed([Source([day], 0, 0)]).events())[:ROWS].copy()
+    strategy = load_strategy(ROOT / "strategies" / "join_best.py")
+    return events, woven(events), bind(strategy, 1)
+
+
+def sample_run(wake_on, sizes, latency=0, checkpoint_every=0):
+    """A run over the sample, fed in batches."""
+    events, rows, quote = sample()
+    first_ns = int(min(events["ts_ns"][0], rows["ts_venue_ns"][0]))
+    ran = Scene(quote=quote, delays=(2 * MS, MS, MS), wake_on=wake_on, timer_every_ns=50 * MS, first_ns=first_ns)
+    lane, own = ran.state[0]["lane"], ran.own
+    lane["checkpoint_every"] = checkpoint_every
+    own["params"][:2] = 10.0, 50.0
+    model = ran.venue["latency"]
+    model["model"], model["multiplier"][:], model["seed"] = latency, 0.5, 3
+    model["mu"][:], model["sigma"][:] = np.log(2 * MS), 0.7
+    return ran.run_woven(rows, sizes, events)
+
+
+@cache
+def whole_run(wake_on, latency, checkpoint_every=0):
+    """The run that is not cut."""
+    return sample_run(wake_on, (), latency, checkpoint_every)
+
+
+@pytest.mark.parametrize("latency", [0, FITTED], ids=["constant", "fitted"])
+@pytest.mark.parametrize("sizes", [(1,), (7,), (1000,), (1, 331, 7, 4096)], ids=str)
+@pytest.mark.parametrize("wake_on", WAKES.values(), ids=WAKES)
+def test_cut_anywhere(wake_on, sizes, latency):
+    """Any batches of the market give the same log bytes and the same state."""
+    if sizes == (1,) and latency == FITTED:
+        pytest.skip("batches of one are slow and shown with the constant latency")
+    whole = whole_run(wake_on, latency, 500)
+    cut = sample_run(wake_on, sizes, latency, 500)
+    assert len(whole.kinds(PLACE)) > 3 and len(whole.kinds(CHECKPOINT)) > 3 or jit.INTERPRETED
+    assert cut.records.tobytes() == whole.records.tobytes()
+    assert cut.fingerprint() == whole.fingerprint() and cut.fault == whole.fault == 0
+
+
+@pytest.mark.parametrize("wake_on", WAKES.values(), ids=WAKES)
+def test_replay_gives_the_same_outputs(wake_on):
+    """Folding a run's inputs gives its outputs, byte for byte, and its state; the venue takes no part in that."""
+    ran = whole_run(wake_on, 0, 500)
+    outputs, print_ = ran.replayed(sample()[0])
+    assert outputs.tobytes() == ran.records[ran.records["kind"] >= OUTPUT_KIND_MIN].tobytes()
+    assert print_ == ran.fingerprint()
+
+
+@pytest.mark.parametrize("wake_on", WAKES.values(), ids=WAKES)
+def test_log_is_in_order(wake_on):
+    """A log's numbers and times never fall, an output follows its input, and the sum of fills is the position."""
+    ran = whole_run(wake_on, 0, 500)
+    records = ran.records
+    assert (np.diff(records["seq"]) >= 0).all() and (np.diff(records["ts_ns"]) >= 0).all()
+    inputs = records[records["kind"] < OUTPUT_KIND_MIN]
+    assert (np.diff(inputs["seq"]) > 0).all()
+    fills = ran.kinds(ORDER_FILLED)
+    assert (fills["side"] * fills["qty_lots"]).sum() == ran.own["position_lots"]
+    assert ran.own["odd"] == 0
+
+
+PAUSE = st.integers(0, 30)
+RAW = st.lists(st.tuples(PAUSE, st.integers(0, 3), st.integers(0, 9), st.integers(0, 5), st.integers(0, 25)), max_size=60)
+
+
+def small_market(raw):
+    """A wild little market: crossing levels, trades, rows that end messages and rows that do not, late venue times."""
+    rows, now = [bid(50, 95, 5), ask(50, 105, 5)], 100
+    for pause, what, price, lots, lag in raw:
+        now += pause
+        how = {"ts_venue_ns": now - lag, "flags": LAST * (price % 2)}
+        make = (bid, ask, bought, sold)[what]
+        rows.append(make(now, 95 + price + what % 2, max(lots, what // 2), **how))
+    return market(*rows, wake(now + 40), wake(now + 400))
+
+
+def restless(state, me):
+    """A strategy that moves its quotes with the time and the best, so that everything is always on its way."""
+    own, top = state["lane"]["own"][me], state["market"]["top"][me]
+    turn = int(state["market"]["seq"]) % 3
+    add_want(own["want"], BID, int(top["bid_ticks"]) - turn, 3, (16, 0, 32)[turn])
+    add_want(own["want"], ASK, int(top["ask_ticks"]) + turn, 2, 16)
+
+
+def small_run(events, wake_on, latency, sizes, sample_every_ns=0, checkpoint_every=5):
+    """A run of the restless strategy."""
+    ran = Scene(restless, delays=(3, 2, 4), wake_on=wake_on, timer_every_ns=9, first_ns=50)
+    model = ran.venue["latency"]
+    model["model"], model["multiplier"][:], model["mu"][:], model["sigma"][:] = latency, 0.5, 2.0, 0.5
+    ran.state[0]["lane"]["checkpoint_every"] = checkpoint_every
+    if sample_every_ns:
+        ran.observed[0]["sample_every_ns"] = sample_every_ns
+        ran.observed[0]["sample_ns"] = ran.observed[0]["due_ns"] = 50
+    return ran.run(events, sizes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RAW, st.sampled_from(sorted(WAKES)), st.sampled_from((0, FITTED)), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_small_markets_cut_and_replayed(raw, wake_on, latency, sizes):
+    """Whatever the market does, where it is cut does not matter, and its log replays."""
+    events = small_market(raw)
+    whole = small_run(events, WAKES[wake_on], latency, ())
+    cut = small_run(events, WAKES[wake_on], latency, sizes)
+    assert whole.fault == cut.fault == 0
+    assert cut.records.tobytes() == whole.records.tobytes()
+    assert cut.fingerprint() == whole.fingerprint()
+    outputs, print_ = whole.replayed(events)
+    assert outputs.tobytes() == whole.records[whole.records["kind"] >= OUTPUT_KIND_MIN].tobytes()
+    assert print_ == whole.fingerprint()
+
+
+@settings(max_examples=40, deadline=None)
+@given(RAW, st.sampled_from(sorted(WAKES)), st.sampled_from((0, FEED, FITTED)), st.integers(3, 40))
+def test_watching_changes_nothing(raw, wake_on, latency, every_ns):
+    """Samples of the book and the account are taken beside the run: its log is the same without them."""
+    events = small_market(raw)
+    plain = small_run(events, WAKES[wake_on], latency, ())
+    watched = small_run(events, WAKES[wake_on], latency, (), every_ns)
+    assert watched.records.tobytes() == plain.records.tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(RAW, st.sampled_from(sorted(WAKES)), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_feed_latency_cut_anywhere(raw, wake_on, sizes):
+    """A latency that follows the feed's is the same wherever the market is cut."""
+    events = small_market(raw)
+    whole = small_run(events, WAKES[wake_on], FEED, ())
+    cut = small_run(events, WAKES[wake_on], FEED, sizes)
+    assert cut.records.tobytes() == whole.records.tobytes()
+
+
+def test_feed_heard_before_it_happened():
+    """A venue whose clock is ahead of ours stops no run: the engine never runs past an answer that is due."""
+    ran = Scene(restless, delays=(900, 900, 900))
+    ran.venue["latency"]["model"], ran.venue["latency"]["multiplier"][:] = FEED, 1.0
+    rows = [bid(50, 95, 5), ask(50, 105, 5)]
+    rows += [bid(100 + 20 * k, 96 + k % 4, 3, ts_venue_ns=100 + 20 * k + 700, flags=LAST) for k in range(90)]
+    assert ran.run(market(*rows)).fault == 0
+    assert (np.diff(ran.records["ts_ns"]) >= 0).all()
+
+
+def heard(scene, kind, ts_ns, **fields):
+    """Fold one input into a scene's state, asking its script if it is due; returns the outputs it caused."""
+    out = scene.out[0]
+    out["count"] = 0
+    step(scene.state[0], event(kind, ts_ns, **fields)[0], 0, out)
+    if scene.state[0]["lane"]["due"]:
+        scene._ask()
+    rows = out["rows"][: int(out["count"])].copy()
+    out["count"] = 0
+    return rows
+
+
+def quoting(wake_on=WAKE_FEED):
+    """A scene whose state quotes both sides of 95 | 105, the orders being acknowledged."""
+    scene = Scene({0: [(BID, 95, 2), (ASK, 105, 2)]}, wake_on=wake_on)
+    book = {"side": BID, "price": 95, "lots": 5}
+    assert heard(scene, 2, 10, **book).size == 0
+    placed = heard(scene, 2, 11, side=ASK, price=105, lots=5, flags=LAST)
+    assert placed["kind"].tolist() == [PLACE, PLACE]
+    for order in placed:
+        heard(scene, ORDER_ACKNOWLEDGED, 20, order_id=int(order["order_id"]), side=int(order["side"]))
+    return scene, placed["order_id"].tolist()
+
+
+def test_time_that_goes_back_stops_the_engine():
+    """An event dated before the last one is not heard: the engine stops and nothing else has changed."""
+    scene, _ids = quoting()
+    seq = int(scene.state[0]["market"]["seq"])
+    assert heard(scene, TIMER, 19).size == 0
+    assert scene.state[0]["lane"]["fault"] == STOP_TIME_BACK and scene.state[0]["market"]["seq"] == seq
+
+
+@pytest.mark.parametrize("kind", [OPERATOR_PAUSE, OPERATOR_KILL])
+def test_operator_stops_the_quotes(kind):
+    """A pause or a kill cancels what works at once and nothing is placed after it; only a pause can be resumed."""
+    scene, ids = quoting()
+    scene.script = {0: [(BID, 94, 2)], 30: [(BID, 94, 2)], 60: [(BID, 94, 2)]}
+    scene.asked.clear()
+    stopped = heard(scene, kind, 30)
+    assert stopped["kind"].tolist() == [CANCEL, CANCEL] and stopped["order_id"].tolist() == ids
+    assert heard(scene, 2, 40, side=BID, price=94, lots=5, flags=LAST).size == 0
+    for order_id in ids:
+        heard(scene, 23, 45, order_id=order_id)
+    heard(scene, OPERATOR_RESUME, 50)
+    resumed = heard(scene, 2, 60, side=BID, price=94, lots=6, flags=LAST)
+    assert resumed["kind"].tolist() == ([PLACE] if kind == OPERATOR_PAUSE else [])
+
+
+def test_stale_link_pulls_the_quotes():
+    """A link that goes down is said and pulls the quotes; nothing is quoted on it before it is up again."""
+    scene, ids = quoting()
+    down = heard(scene, LINK_DOWN, 30)
+    assert down["kind"].tolist() == [ALERT, CANCEL, CANCEL] and down["aux"][0] == ALERT_STALE
+    scene.script, scene.asked = {0: [(BID, 94, 2)]}, set()
+    assert heard(scene, 2, 40, side=BID, price=94, lots=5, flags=LAST).size == 0
+    for order_id in ids:
+        heard(scene, 23, 45, order_id=order_id)
+    heard(scene, LINK_UP, 50)
+    assert heard(scene, 2, 60, side=BID, price=94, lots=5, flags=LAST)["kind"].tolist() == [PLACE]
+
+
+def test_fill_of_a_forgotten_order_is_money():
+    """A fill for an order that we believed gone is booked and said as odd; it moves no other order."""
+    scene, ids = quoting()
+    heard(scene, 23, 30, order_id=ids[0], side=BID)
+    odd = heard(scene, ORDER_FILLED, 40, order_id=ids[0], side=BID, price=95, lots=2, aux=7)
+    assert odd["kind"].tolist() == [ALERT] and odd["aux"].tolist() == [ALERT_ODD_TRANSITION]
+    assert (scene.own["position_lots"], scene.own["fees_units"], scene.own["odd"]) == (2, 7, 1)
+    assert scene.own["live_count"].tolist() == [0, 1]
+
+
+def test_parameter_is_set_in_millionths():
+    """A learner's or an operator's parameter takes effect as the event says, exactly."""
+    scene, _ids = quoting()
+    heard(scene, PARAMETER_SET, 30, aux=3, price=1_250_000)
+    assert scene.own["params"][3] == 1.25
+
+
+@pytest.mark.parametrize("wake_on, kinds", [(WAKE_TIMER, TIMER), (WAKE_ORDER, ORDER_ACKNOWLEDGED)])
+def test_wakes_are_those_that_were_asked_for(wake_on, kinds):
+    """The strategy is woken by what the run listens to and by nothing else."""
+    scene = Scene({0: []}, wake_on=wake_on)
+    heard(scene, 2, 10, side=BID, price=95, lots=5, flags=LAST)
+    assert scene.state[0]["lane"]["wakes"] == 0
+    heard(scene, kinds, 11)
+    assert scene.state[0]["lane"]["wakes"] == 1
+
+
+def test_checkpoint_after_every_so_many_inputs():
+    """A checkpoint is said after each so many inputs and is the state's fingerprint then."""
+    scene, _ids = quoting()
+    scene.state[0]["lane"]["checkpoint_every"] = 3
+    said = [heard(scene, TIMER, 30 + k) for k in range(9)]
+    with_one = [rows for rows in said if rows.size]
+    assert len(with_one) == 3
+    assert all((rows["seq"] + 1) % 3 == 0 and rows["kind"] == CHECKPOINT for rows in with_one)
+    assert len({int(rows["aux"][0]) for rows in with_one}) == 3
+    assert answer_external is not None
