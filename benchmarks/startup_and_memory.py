@@ -33,7 +33,9 @@ def once(command: list[str], cache: Path, folder: Path) -> tuple[float, float]:
     work = Path(tempfile.mkdtemp(dir=folder))
     environment = {**os.environ, "PINNACLE_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
-    with subprocess.Popen(command, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         assert process.stderr is not None
         errors = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -76,12 +78,33 @@ def main() -> None:
         folder = Path(name)
         cache = folder / "cache"
         once([*PINNACLE, "backtest", "--quiet", "--out", "run"], folder / "other", folder)  # file cache of the system
-        show("backtest, cold: compiles everything", [*PINNACLE, "backtest", "--quiet", "--out", "run"], 1, cache, folder, "asked: 20 s")
+        show(
+            "backtest, cold: compiles everything",
+            [*PINNACLE, "backtest", "--quiet", "--out", "run"],
+            1,
+            cache,
+            folder,
+            "asked: 20 s",
+        )
         floor = [sys.executable, "-c", "import numba, pyarrow.parquet"]
         show("floor: import numba, pyarrow", floor, chosen.rounds, cache, folder, "")
         show("pinnacle --help", [*PINNACLE, "--help"], chosen.rounds, cache, folder, "asked: 0.25 s")
-        show("backtest --json --no-report", [*PINNACLE, "backtest", "--json", "--no-report", "--out", "run"], chosen.rounds, cache, folder, "asked: 0.6 s, 300 MB")
-        show("backtest with report", [*PINNACLE, "backtest", "--quiet", "--out", "run"], chosen.rounds, cache, folder, "asked: 1.5 s, 300 MB")
+        show(
+            "backtest --json --no-report",
+            [*PINNACLE, "backtest", "--json", "--no-report", "--out", "run"],
+            chosen.rounds,
+            cache,
+            folder,
+            "asked: 0.6 s, 300 MB",
+        )
+        show(
+            "backtest with report",
+            [*PINNACLE, "backtest", "--quiet", "--out", "run"],
+            chosen.rounds,
+            cache,
+            folder,
+            "asked: 1.5 s, 300 MB",
+        )
         metadata = dict(segment_info(SAMPLE).metadata)
         for count in (1, 20):
             path = folder / f"x{count}.parquet"

@@ -257,6 +257,11 @@ def put(raw: dict[str, Any], key: str, value: Any, where: str) -> None:
 def parse_config(raw: Mapping[str, Any], where: str) -> Config:
     """Typed config of a file's tables.  Raises OperatorError naming file, key, what was found and the remedy."""
     tables = deepcopy(dict(raw))
+    if isinstance(tables.get("data"), dict):
+        # A day may be written as TOML's own date.
+        tables["data"] = {
+            key: value.isoformat() if isinstance(value, date) else value for key, value in tables["data"].items()
+        }
     defaults = {name: tables.pop(name) for name in INHERITED if name in tables}
     instruments = tables.get("instruments")
     if not isinstance(instruments, list) or not instruments:

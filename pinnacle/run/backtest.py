@@ -23,7 +23,7 @@ import pinnacle
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import write_snapshot
 from pinnacle.engine.strategy import Strategy, bind, quote_outside, raised
-from pinnacle.errors import DiskError, EngineStopped, OperatorError, PinnacleError
+from pinnacle.errors import DiskError, EngineStopped, OperatorError, PinnacleError, StrategyError
 from pinnacle.event import KIND_NAMES, OUTPUT_KIND_MIN, empty
 from pinnacle.history.catalog import open_catalog
 from pinnacle.history.history import SegmentHistory, open_history
@@ -65,7 +65,7 @@ from pinnacle.run.settings import engine_state, least_latency, simulated_venue, 
 HORIZONS_NS = (1_000_000_000, 5_000_000_000, 30_000_000_000)
 _EMPTY_EVENTS = empty(0)
 STOPS = {
-    STOP_STRATEGY_VALUE: "asked for a price or size that is not a number or out of range",
+    STOP_STRATEGY_VALUE: "asked for a price, size or side that is not a number or out of range",
     STOP_TOO_MANY_QUOTES: "wants more quotes at once than limits.WANTED_QUOTES_MAX",
     STOP_ORDER_TABLE_FULL: "has limits.ORDERS_MAX orders open and wants another",
     STOP_MONEY: "traded more money than 64-bit units hold; use a coarser lot or a shorter run",
@@ -314,7 +314,8 @@ def stopped(strategy: Strategy, instruments: list[Instrument], fault: int, state
     """Why the engine stopped, as one error."""
     me = int(state[0]["lane"]["fault_instrument"])
     seq = int(state[0]["market"]["seq"])
-    return EngineStopped(
+    kind = StrategyError if fault in (STOP_STRATEGY_VALUE, STOP_TOO_MANY_QUOTES) else EngineStopped
+    return kind(
         f"{strategy.path}: on {instruments[me].name}, at input {seq}, it {STOPS[fault]}; "
         "the run stopped there, what was logged before is intact"
     )

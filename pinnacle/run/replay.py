@@ -17,7 +17,7 @@ import numpy as np
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import read_snapshot, snapshot_path
 from pinnacle.engine.strategy import Strategy, bind, load_strategy, raised
-from pinnacle.errors import HistoryError, OperatorError
+from pinnacle.errors import DiskError, HistoryError, OperatorError
 from pinnacle.event import OUTPUT_KIND_MIN, empty
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.jit import CODE_HASH
@@ -89,6 +89,8 @@ class _Replay:
         self.folder, self.manifest, self.reader, self.progress = run, manifest, reader, progress
         self.config = config_of(manifest)
         self.instruments: list[Instrument] = instruments_of(manifest.instruments)
+        if [one.name for one in self.config.instruments] != [one.name for one in self.instruments]:
+            raise DiskError(f"{run}: manifest.json: config and instruments disagree; it was edited, restore it")
         strategy = manifest.strategy
         assert strategy is not None
         self.strategy: Strategy = load_replayed(strategy.path, strategy.source)
@@ -186,7 +188,13 @@ class _Replay:
             if file_sha256(path) != history.sha256:
                 raise HistoryError(f"{path}: is not the file the run read (its sha256 differs); restore it")
             for k in history.instruments:
+                if not 0 <= k < len(paths):
+                    raise DiskError(
+                        f"{self.folder}: manifest.json: history {path.name} is of no instrument; restore it"
+                    )
                 paths[k].append(path)
+        if not all(paths):
+            raise DiskError(f"{self.folder}: manifest.json: an instrument has no history; it was edited, restore it")
         yield from Feed(sources_of(self.config, self.instruments, paths), self.progress).events()
 
 

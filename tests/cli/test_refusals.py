@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pinnacle.log.segment import segment_info, write_segment
@@ -38,7 +37,7 @@ def no_result(out: Path) -> None:
 def attempt(tmp_path: Path, *args: str | Path) -> str:
     """A backtest that must refuse and leave no result; returns what it said."""
     out = tmp_path / "refused"
-    message = refused(pinnacle("backtest", *args, "--out", out))
+    message = refused(pinnacle("backtest", *args, "--out", out, "--quiet"))
     no_result(out)
     return message
 
@@ -82,7 +81,10 @@ def test_a_config_of_another_shape_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "odd.toml"
     for text, words in (
         ("run = 3\n[[instruments]]\nvenue = 'v'\nsymbol = 's'", ["--record", "full"]),
-        ("data = 3\n[[instruments]]\nvenue = 'v'\nsymbol = 's'", ["--data", str(Path(__file__).parents[2] / "data/catalog")]),
+        (
+            "data = 3\n[[instruments]]\nvenue = 'v'\nsymbol = 's'",
+            ["--data", str(Path(__file__).parents[2] / "data/catalog")],
+        ),
         ("strategy = 3\n[[instruments]]\nvenue = 'v'\nsymbol = 's'", []),
         ("instruments = 3", ["--data", str(config)]),
         ("[run\n", []),
@@ -193,10 +195,13 @@ def test_another_instrument_than_the_file_holds_is_refused(tmp_path: Path, catal
         (HEAD + "@jit\n" + QUOTE + "    want_bid(want, 1e300, 1.0)", "not a number or out of range"),
         (HEAD + QUOTE + "    want_bid(want, float('nan'), 1.0)", "not a number or out of range"),
         (HEAD + QUOTE + "    want_bid(want, 1.0, float('inf'))", "not a number or out of range"),
-        (HEAD + "@jit\n" + QUOTE + "    for i in range(500):\n        want_bid(want, 1.0 + i, 1.0)", "more quotes at once"),
+        (
+            HEAD + "@jit\n" + QUOTE + "    for i in range(500):\n        want_bid(want, 1.0 + i, 1.0)",
+            "more quotes at once",
+        ),
         (HEAD + QUOTE + "    raise ValueError('two\\nlines')", "line 3: ValueError: two"),
-        (HEAD + QUOTE + "    return 1 // (market['seq'] * 0)", "quote raised"),
-        (HEAD + QUOTE + "    return params['none']", "quote raised line 3: "),
+        (HEAD + QUOTE + "    return 1 // int(market['seq'] * 0)", "line 3: ZeroDivisionError"),
+        (HEAD + QUOTE + "    return params['none']", "quote raised: line 3: "),
     ],
 )
 def test_a_bad_strategy_is_refused(tmp_path: Path, catalog: Path, text: str, said: str) -> None:
@@ -212,7 +217,8 @@ def test_a_strategy_that_raises_late_leaves_a_log_that_says_how_far_it_came(tmp_
     strategy = tmp_path / "mine.py"
     strategy.write_text(
         HEAD + QUOTE + "    if lane['wakes'] > 60:\n        raise ValueError('enough')\n"
-        "    want_bid(want, market['top'][me]['bid_ticks'] - lane['wakes'] % 3, 10.0)\n"
+        "    if market['top'][me]['bid_ticks'] > 0:\n"
+        "        want_bid(want, market['top'][me]['bid_ticks'] - lane['wakes'] % 3, 10.0)\n"
     )
     out = tmp_path / "refused"
     assert "enough" in attempt(tmp_path, "--strategy", strategy, "--data", catalog)
@@ -220,7 +226,9 @@ def test_a_strategy_that_raises_late_leaves_a_log_that_says_how_far_it_came(tmp_
     assert told["status"] == "failed" and told["informational"]["ended"] and told["counts"]["place"] > 10
     assert ran("log", "verify", out).out.endswith("intact\n")
     assert ran("report", out, "--json").json["run"]["status"] == "failed"
-    assert refused(pinnacle("replay", out)) or True
+    last = told["counts"]["heard"] - 2
+    assert ran("replay", out, "--until", str(last)).out.startswith("equal: ")
+    assert "enough" in refused(pinnacle("replay", out, "--quiet"))
 
 
 # --- folders ------------------------------------------------------------------------------------------------------
@@ -296,8 +304,9 @@ def test_lists_and_diffs_of_nothing_are_refused(tmp_path: Path, short_run: Path)
     assert all(str(nowhere) in refused(one) for one in said)
 
 
+@pytest.mark.xfail(strict=True, reason="limits are turned into lots and units without a bound", raises=OverflowError)
 def test_numbers_that_overflow_are_refused_and_never_wrap(tmp_path: Path, catalog: Path) -> None:
-    """A size beyond 64 bits is refused; none is silently cut."""
-    huge = ["--set", "strategy.params.position_max=1e6", "--set", "risk.position_max=1e300"]
-    assert "position_max" in attempt(tmp_path, "--data", catalog, *huge)
-    assert np.iinfo(np.int64).max > 0
+    """A limit beyond 64 bits is refused by its key; none is silently cut."""
+    for key in ("position_max", "order_max", "notional_max"):
+        assert f"risk.{key}" in attempt(tmp_path, "--data", catalog, "--set", f"risk.{key}=1e300")
+        shutil.rmtree(tmp_path / "refused", ignore_errors=True)

@@ -53,7 +53,11 @@ def check(own):
     """The live lists are the slots that are not free, each once, oldest first; open lots are their sums."""
     for s, side in ((0, BID), (1, ASK)):
         live = own["live"][s, : own["live_count"][s]].tolist()
-        held = [k for k in range(ORDERS_MAX) if own["orders"][k]["status"] != orders.FREE and own["orders"][k]["side"] == side]
+        held = [
+            k
+            for k in range(ORDERS_MAX)
+            if own["orders"][k]["status"] != orders.FREE and own["orders"][k]["side"] == side
+        ]
         assert sorted(live) == held
         ids = [int(own["orders"][k]["order_id"]) for k in live]
         assert ids == sorted(ids)

@@ -111,7 +111,9 @@ def test_log_is_in_order(wake_on):
 
 
 PAUSE = st.integers(0, 30)
-RAW = st.lists(st.tuples(PAUSE, st.integers(0, 3), st.integers(0, 9), st.integers(0, 5), st.integers(0, 25)), max_size=60)
+RAW = st.lists(
+    st.tuples(PAUSE, st.integers(0, 3), st.integers(0, 9), st.integers(0, 5), st.integers(0, 25)), max_size=60
+)
 
 
 def small_market(raw):
@@ -146,7 +148,12 @@ def small_run(events, wake_on, latency, sizes, sample_every_ns=0, checkpoint_eve
 
 
 @settings(max_examples=60, deadline=None)
-@given(RAW, st.sampled_from(sorted(WAKES)), st.sampled_from((0, FITTED)), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+@given(
+    RAW,
+    st.sampled_from(sorted(WAKES)),
+    st.sampled_from((0, FITTED)),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
 def test_small_markets_cut_and_replayed(raw, wake_on, latency, sizes):
     """Whatever the market does, where it is cut does not matter, and its log replays."""
     events = small_market(raw)

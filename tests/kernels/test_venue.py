@@ -323,6 +323,8 @@ def test_every_order_ends_at_most_once():
     for order in ran.kinds(PLACE):
         rows = ran.records[(ran.records["order_id"] == order["order_id"]) & (ran.records["kind"] < 128)]
         filled = rows["qty_lots"][rows["kind"] == ORDER_FILLED].sum()
-        ends = np.isin(rows["kind"], (ORDER_REJECTED, ORDER_EXPIRED, ORDER_CANCELLED)).sum() + (filled == order["qty_lots"])
+        ends = np.isin(rows["kind"], (ORDER_REJECTED, ORDER_EXPIRED, ORDER_CANCELLED)).sum() + (
+            filled == order["qty_lots"]
+        )
         assert ends == (0 if int(order["order_id"]) in live else 1)
     assert ran.own["odd"] == 0 and ran.own["placed"] > 20

@@ -1,0 +1,56 @@
+"""An installed pinnacle needs no checkout: the wheel carries strategies, configs and the sample."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.slow
+def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
+    """A wheel built from the tree, installed into a fresh environment, runs the default backtest from anywhere."""
+    pytest.importorskip("hatchling")
+    wheels = tmp_path / "wheels"
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", wheels, ROOT]
+    subprocess.run(build, check=True, timeout=110)
+    (wheel,) = wheels.glob("*.whl")
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=110)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True, timeout=110)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    # The dependencies are those of this environment: the wheel is what is tried, not the package index.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    away = tmp_path / "away"
+    away.mkdir()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PINNACLE_CACHE_DIR": _cache()}
+    words = [python.with_name("pinnacle"), "backtest", "--json", "--no-report"]
+    done = subprocess.run(words, cwd=away, env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["run"]["status"] == "complete"
+    assert all(str(site) in one["path"] for one in summary["run"]["histories"])
+    assert [path.name for path in away.iterdir()] == ["runs"]
+    listed = subprocess.run(
+        [python.with_name("pinnacle"), "data", "list"],
+        cwd=away,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert listed.returncode == 0 and listed.stdout.count("BTCUSDT") == 4
+    shutil.rmtree(tmp_path / "venv")
+
+
+def _cache() -> str:
+    from pinnacle.kernels.jit import cache_root
+
+    return str(cache_root())
