@@ -135,13 +135,13 @@ def compare(
 ) -> None:
     """Alternate the two engines and print the ratio of each round's times."""
 
-    def theirs() -> tuple[list[tuple[int, int, int, int]], float]:
+    def theirs(timed: bool = True) -> tuple[list[tuple[int, int, int, int]], float]:
         made = scenarios.asset(data, "log", 1, 10 * MS, 10 * MS)
         if strategy is None:
-            return scenarios.run(data, made, scenarios.join_best, by_feed, wake_ms * MS, 0.01, 0.05)
-        return scenarios.run(data, made, scenarios.grid, wake_ms * MS, 20, 5, 0.001, 0.05)
+            return scenarios.run(data, made, scenarios.join_best, by_feed, wake_ms * MS, 0.01, 0.05, timed=timed)
+        return scenarios.run(data, made, scenarios.grid, wake_ms * MS, 20, 5, 0.001, 0.05, timed=timed)
 
-    expected, _ = theirs()
+    expected, _ = theirs(timed=False)
     found, _ = ours.once()
     if found != expected:
         sys.exit(f"error: {name}: fills differ ({len(found)} and {len(expected)}); the comparison would mean nothing")

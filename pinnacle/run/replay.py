@@ -94,9 +94,10 @@ class _Replay:
         strategy = manifest.strategy
         assert strategy is not None
         self.strategy: Strategy = load_replayed(strategy.path, strategy.source)
-        heard = manifest.counts.get("heard", NEVER)
-        self.last_seq = heard - 1 if until is None else min(until, heard - 1)
-        self.whole = until is None or until >= heard - 1
+        self.notes: list[str] = []
+        last_seq = self._last_certain()
+        self.last_seq = last_seq if until is None else min(until, last_seq)
+        self.whole = until is None or until >= last_seq
         self.state = engine_state(self.config, self.instruments, self.strategy, str(run))
         if from_checkpoint is not None:
             self.state = read_snapshot(checkpoint_path(run, from_checkpoint))
@@ -105,9 +106,21 @@ class _Replay:
         self.out = np.zeros(1, OUT)
         self.expected = _Expected(reader, self.first_seq, self.last_seq)
         self.equal = self.commands = 0
-        self.notes: list[str] = []
         if manifest.code_hash != CODE_HASH:
             self.notes.append("the kernels are not those that made the log; a divergence may come from that alone")
+
+    def _last_certain(self) -> int:
+        """The last input whose outputs are all in the log.
+
+        A run that ended early may have been stopped between an input and what it causes, so its last record's input
+        is left out; what it heard after that it said nothing to.
+        """
+        if self.manifest.status == "complete":
+            return self.manifest.counts["heard"] - 1
+        last = [int(rows["seq"][-1]) for rows in self.reader.records(max(0, self.reader.rows - 1)) if rows.size]
+        last_seq = last[-1] - 1 if last else -1
+        self.notes.append(f"the run is {self.manifest.status}: replayed up to input {last_seq}, the last that is whole")
+        return last_seq
 
     def run(self) -> Replayed:
         """Fold everything and compare as it comes."""

@@ -1,4 +1,4 @@
-"""The command line as a test calls it, inside this process or in one of its own, and history small enough to run often."""
+"""The command line as a test calls it, inside this process or in one of its own, and history small enough to run."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_a_full_record_holds_the_market_too(tmp_path: Path, catalog: Path, short
 
 
 def test_data_names_one_instrument_or_a_catalog(tmp_path: Path, catalog: Path, short_run: Path) -> None:
-    """--data takes VENUE:SYMBOL=PATH for each of several instruments; a day file by name equals the catalog it is in."""
+    """--data takes VENUE:SYMBOL=PATH for each of several instruments; a day file so named equals its catalog."""
     days = {one: next(catalog.glob(f"{one.replace(':', '/')}/*.parquet")) for one in (PERP, SPOT)}
     given = [word for one, path in days.items() for word in ("--data", f"{one}={path}")]
     backtest(tmp_path / "run", *given)

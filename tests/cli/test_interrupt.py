@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import backtest, command, manifest, pinnacle, ran, refused, sliced
+from tests.cli.command import Said, backtest, command, manifest, pinnacle, ran, refused, sliced
 
 SLOW = """
 import time
@@ -35,7 +36,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_an_interrupted_run_is_marked_and_replays(tmp_path: Path) -> None:
-    """Ctrl-C in the middle: exit 130, one line, status interrupted, a log that is intact and replays as far as it came."""
+    """Ctrl-C in the middle: exit 130, one line, status interrupted, an intact log that replays as far as it came."""
     strategy = tmp_path / "slow.py"
     strategy.write_text(SLOW)
     out = tmp_path / "run"
@@ -50,14 +51,17 @@ def test_an_interrupted_run_is_marked_and_replays(tmp_path: Path) -> None:
     assert told["status"] == "interrupted" and told["informational"]["ended"] and told["counts"]["place"] > 0
     assert ran("log", "verify", out).out.endswith("intact\n")
     assert ran("report", out, "--json").json["run"]["status"] == "interrupted"
-    strategy.write_text(SLOW.replace("time.sleep(0.002)", "pass"))
+    whole = ran("replay", out)
+    assert whole.out.startswith("equal: ") and whole.err.startswith(
+        "note: the run is interrupted: replayed up to input"
+    )
     assert ran("replay", out, "--from-checkpoint", "-1").out.startswith("equal: ")
-    assert ran("replay", out, "--until", "30000").out.startswith("equal: ")
+    assert ran("replay", out, "--until", "10000").out.startswith("equal: ")
     assert "choose a new --out" in refused(pinnacle("backtest", *words))
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 6 MB; skipped where none can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -73,7 +77,7 @@ def small_disk(tmp_path: Path) -> Path:
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_written(small_disk: Path) -> None:
-    """A disk that fills up is one error with the remedy, exit 5; the log up to there is intact or says where it ends."""
+    """A disk that fills up is one error with the remedy, exit 5; the log says how far it is good."""
     out = small_disk / "run"
     said = pinnacle("backtest", "--out", out, "--record", "full", "--quiet", "--no-report")
     message = refused(said)
@@ -88,14 +92,11 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(small_disk: Path) -
 
 def test_a_disk_without_room_for_the_first_byte(small_disk: Path) -> None:
     """A disk that is full already refuses the run at once."""
-    (small_disk / "fill").write_bytes(bytes(4 << 20))
-    with (small_disk / "fill").open("ab") as fill:
-        try:
-            while True:
-                fill.write(bytes(4096))
-                fill.flush()
-        except OSError:
-            pass
+    fill = os.open(small_disk / "fill", os.O_WRONLY | os.O_CREAT)
+    with pytest.raises(OSError, match="No space left"):
+        while True:
+            os.write(fill, bytes(4096))
+    os.close(fill)
     said = pinnacle("backtest", "--out", small_disk / "run", "--quiet", "--no-report")
     assert said.code == 5 and "full" in refused(said)
 
@@ -110,3 +111,37 @@ def test_a_full_disk_while_reporting_leaves_the_run(small_disk: Path) -> None:
     assert said.code == 5 and "full" in refused(said)
     assert not (out / "report.html").exists() and manifest(out)["status"] == "complete"
     assert ran("log", "verify", out).out.endswith("intact\n")
+
+
+def test_a_killed_run_replays_as_far_as_it_came(tmp_path: Path) -> None:
+    """Killed without a warning, a run still says running; its log is read up to its last record and replays equal."""
+    strategy = tmp_path / "slow.py"
+    strategy.write_text(SLOW)
+    out = tmp_path / "run"
+    words = ["--strategy", strategy, "--out", out, "--record", "full", "--quiet"]
+    process = subprocess.Popen(command("backtest", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    journal = out / "log" / "log-000000.journal"
+    wait_for(journal, process)
+    while process.poll() is None and len(ran("log", "inspect", out, "--limit", "9").out.splitlines()) < 9:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)
+    assert manifest(out)["status"] == "running"
+    assert ran("log", "verify", out).out.endswith("intact, still running\n")
+    assert ran("replay", out).out.startswith("equal: ")
+
+
+def test_a_disk_that_refuses_to_grow_a_file_ends_the_run(tmp_path: Path) -> None:
+    """Where files may not grow beyond 5 MB, a run that needs more is one error, exit 5, and marked failed."""
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
+
+    out = tmp_path / "run"
+    words = command("backtest", "--out", out, "--record", "full", "--quiet", "--no-report")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, preexec_fn=limit)
+    message = refused(Said(done.returncode, done.stdout, done.stderr))
+    assert done.returncode == 5 and "cannot be written" in message
+    assert manifest(out)["status"] == "failed"
+    assert ran("replay", out).out.startswith("equal: ")

@@ -37,6 +37,9 @@ from pinnacle.kernels.step import answer_external, fold
 from pinnacle.kernels.venue import FILL_WHOLE, new_sim
 from pinnacle.kernels.weave import WOVEN, pack, weave
 
+# More than any scene asks its script; a run that goes on and on is stopped here.
+CALLS_MAX = 20_000
+
 # One quote of a script: (side, price_ticks, qty_lots) rests post-only, or (.., flags).
 Quotes = Sequence[tuple[int, ...]]
 
@@ -108,7 +111,8 @@ class Scene:
 
     script: what is wanted from a time on, asked once at the first wake not before it; at every other wake what works
     is held.  Or a function of the state and the instrument that writes its own want.  quote: the address of a compiled
-    strategy instead.  Delays are (entry, cancel, response) in ns.
+    strategy instead.  Delays are (entry, cancel, response) in ns.  linger_ns: how long the run goes on after the last
+    row, for what is still on its way.
     """
 
     def __init__(
@@ -119,7 +123,9 @@ class Scene:
         wake_on: int = WAKE_FEED,
         timer_every_ns: int = 0,
         first_ns: int = 0,
+        linger_ns: int = NEVER // 4,
     ) -> None:
+        self.linger_ns = linger_ns
         self.state, self.sim, self.out = new_state(1), new_sim(1), np.zeros(1, OUT)
         self.points = np.zeros((0, 4), np.int64)
         self.observed = new_observed(0, (1, 2, 3))
@@ -147,6 +153,13 @@ class Scene:
         self.venue["fill_model"] = FILL_WHOLE
         return self
 
+    def checkpoints(self, every: int) -> Scene:
+        """Say a checkpoint after every so many inputs, counted from here; 0 for none."""
+        lane = self.state[0]["lane"]
+        lane["checkpoint_every"] = every
+        lane["checkpoint_seq"] = self.state[0]["market"]["seq"] + every if every else 1 << 62
+        return self
+
     def run(self, events: np.ndarray, sizes: Sequence[int] = ()) -> Scene:
         """Drive the market to its end, handing its woven rows over in batches of `sizes`, again and again."""
         return self.run_woven(woven(events), sizes, events)
@@ -154,10 +167,13 @@ class Scene:
     def run_woven(self, rows: np.ndarray, sizes: Sequence[int] = (), events: np.ndarray | None = None) -> Scene:
         """The same from rows that are woven already."""
         cursor, state, latency = self.cursor[0], self.state[0], self.venue["latency"]
+        if rows.size and cursor["stop_ns"] == NEVER - 1:
+            cursor["stop_ns"] = int(max(rows["ts_ns"].max(), rows["ts_venue_ns"].max())) + self.linger_ns
         cursor["request_least_ns"] = least_ns(latency, self.points, False)
         cursor["answer_least_ns"] = least_ns(latency, self.points, True)
         batches = _batches(rows, sizes)
         held, log = np.zeros(0, WOVEN), np.zeros(0, EVENT) if events is None else events
+        calls = 0
         while True:
             code = drives.drive(
                 state, self.sim[0], cursor, held, log, self.points, self.quote, self.out[0], self.observed[0]
@@ -174,6 +190,8 @@ class Scene:
                 cursor["rows"] = held.size
             elif code == drives.CALL_STRATEGY:
                 self._ask()
+                calls += 1
+                assert calls < CALLS_MAX, "the run finds no end"
             elif code == drives.OUT_FULL:
                 self._empty()
             elif code == drives.OBSERVED_FULL:
@@ -217,6 +235,8 @@ class Scene:
         lane = state[0]["lane"]
         for name in ("external", "wake_on", "checkpoint_every", "overlap"):
             lane[name] = self.state[0]["lane"][name]
+        if lane["checkpoint_every"]:
+            lane["checkpoint_seq"] = lane["checkpoint_every"] - 1
         own = lane["own"][0]
         own["traded"], own["units_per_ticklot"], own["tick"], own["lot"] = 1, 1, 1.0, 1.0
         own["params"][:] = self.own["params"]

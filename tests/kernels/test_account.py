@@ -13,7 +13,7 @@ from pinnacle.event import ASK, BID, MAKER
 from pinnacle.kernels import account
 from pinnacle.kernels.state import NO_PRICE, OWN
 from pinnacle.limits import CASH_UNITS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
-from tests.kernels.scene import Scene, bid, cleared, funded, market, wake
+from tests.kernels.scene import Scene, ask, bid, cleared, funded, market, wake
 from tests.naive.account_naive import AccountNaive, fee_naive
 
 SIDES = st.sampled_from((BID, ASK))
@@ -104,14 +104,7 @@ def test_funding_without_a_mid_moves_no_absurd_money(side):
     """Funding that names no price, heard while a side of the book is empty, cannot take the middle of nothing."""
     ran = Scene({100: [(BID, 101, 5, 32)]})
     ran.venue["fill_model"] = 1
-    rows = (bid(1, 99, 5), bid(2, 98, 5), wake(100), cleared(400, side, 0), funded(500, 10_000_000), wake(900))
-    ran.run(market(*rows[:2], *asks(), *rows[2:]))
+    book = (bid(1, 99, 5), bid(2, 98, 5), ask(3, 101, 5), ask(4, 102, 5))
+    ran.run(market(*book, wake(100), cleared(400, side, 0), funded(500, 10_000_000), wake(900)))
     assert ran.own["position_lots"] == 5
     assert abs(int(ran.own["funding_units"])) < 1_000
-
-
-def asks():
-    """Two levels to buy from."""
-    from tests.kernels.scene import ask
-
-    return ask(3, 101, 5), ask(4, 102, 5)

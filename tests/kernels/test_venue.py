@@ -20,6 +20,7 @@ from pinnacle.event import (
 )
 from pinnacle.kernels.latency import FEED, FITTED, RECORDED
 from pinnacle.kernels.venue import STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
+from pinnacle.limits import BOOK_WINDOW_TICKS
 from tests.kernels.scene import Scene, ask, bid, bought, cleared, funded, market, sold, wake
 
 GTC = 0
@@ -148,7 +149,7 @@ def test_two_orders_at_one_price_share_a_queue():
     ],
 )
 def test_filters_refuse_what_breaks_them(field, limit, quote, told):
-    """An order that breaks one of the venue's filters is rejected with that filter as the reason, and frees its slot."""
+    """An order that breaks one of the venue's filters is rejected with that reason, and frees its slot."""
     ran = Scene({100: [quote]})
     ran.venue[field] = limit
     ran.run(market(*BOOK, wake(100), wake(900)))
@@ -301,6 +302,18 @@ def test_cleared_levels_do_not_fill_or_move_us():
     assert scene(rest, *resent, sold(600, 99, 6)).tale(200) == ["610 filled #1 buy 1 @ 99 queue_front"]
 
 
+@pytest.mark.xfail(strict=True, reason="the venue's window moves only for a better price beyond it")
+def test_venue_follows_a_falling_market():
+    """When bids sink below the venue's window while the asks are still in it, there is still something to sell to."""
+    low = 99 + 2 * BOOK_WINDOW_TICKS - BOOK_WINDOW_TICKS // 2 - 5
+    top = 99 + 2 * BOOK_WINDOW_TICKS
+    fallen = (bid(3, low, 5), bid(4, top, 0), ask(5, low + 10, 5))
+    ran = Scene({100: [(ASK, low, 3, IOC)]}).run(
+        market(bid(1, top, 5), ask(2, top + 2, 5), *fallen, wake(100), wake(900))
+    )
+    assert ran.tale(110) == [f"120 filled #1 sell 3 @ {low} taker"]
+
+
 def test_trade_before_any_book_changes_nothing():
     """Trades and requests at a venue whose book is still empty fill nothing and break nothing."""
     ran = Scene({100: [(BID, 99, 4), (ASK, 103, 1, IOC)]})
@@ -313,7 +326,7 @@ def test_trade_before_any_book_changes_nothing():
 
 
 def test_every_order_ends_at_most_once():
-    """Each placed order is rejected, expired, cancelled or filled in full once, or it is still live; never two of them."""
+    """Each placed order is rejected, expired, cancelled or filled in full once, or it is still live."""
     times = range(100, 3_100, 50)
     script = {t: [(BID, 90 + k % 12, 1 + k % 9, (POST_ONLY, IOC, FOK, GTC)[k % 4])] for k, t in enumerate(times)}
     ran = Scene(script)

@@ -17,10 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.mark.slow
 def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     """A wheel built from the tree, installed into a fresh environment, runs the default backtest from anywhere."""
-    pytest.importorskip("hatchling")
     wheels = tmp_path / "wheels"
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", wheels, ROOT]
-    subprocess.run(build, check=True, timeout=110)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", wheels, ROOT]
+    built = subprocess.run(build, capture_output=True, text=True, timeout=110)
+    if built.returncode and "No matching distribution found for hatchling" in built.stderr:
+        pytest.skip("the build backend is not here and cannot be fetched")
+    assert built.returncode == 0, built.stderr
     (wheel,) = wheels.glob("*.whl")
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=110)
