@@ -70,6 +70,7 @@ class Ours:
         every = round(run.config.wake.every_ms * MS)
         record["timer_every_ns"], record["timer_ns"] = every, self.first_ns + every if every else NEVER
         record["rows"], record["final"], record["stop_ns"] = self.rows.size, 1, NEVER - 1
+        record["market_end_ns"] = self.rows["ts_ns"].max()
         record["request_least_ns"], record["answer_least_ns"] = least_latency(sim, points, 1)
         logs = []
         start = time.perf_counter()

@@ -34,6 +34,11 @@ INSTRUMENT_CAPACITIES = (1, 2, 8)
 # --- the simulated venue ------------------------------------------------------------------------------------------
 # Requests and answers in flight at once per instrument: more than ORDERS_MAX places and cancels can be outstanding.
 IN_FLIGHT_MAX = 1024
+# Answers heard at one instant before the run is stopped: more than any burst of real ones, fewer than for ever.
+ANSWERS_AT_ONCE_MAX = 1 << 16
+# How long a run goes on after its market has ended: its last orders are answered, and a strategy whose orders are
+# refused again and again does not keep it going for ever.
+AFTER_MARKET_NS = 60_000_000_000
 # Points of a recorded latency curve kept in memory (one a second over two days).
 LATENCY_POINTS_MAX = 1 << 18
 

@@ -16,6 +16,8 @@ from pinnacle.kernels.state import state_dtype, zeroed
 from pinnacle.log.manifest import replacing
 
 _MAGIC = b"PINSNAP1"
+# More than the fullest state of the largest capacity.
+_SIZE_MAX = 1 << 32
 
 
 def state_bytes(state: np.ndarray) -> bytes:
@@ -105,7 +107,10 @@ def read_snapshot(path: Path) -> np.ndarray:
 
     try:
         data = path.read_bytes()
-        text = pa.Codec("zstd").decompress(data[8:], int.from_bytes(data[:8], "little"), asbytes=True)
+        size = int.from_bytes(data[:8], "little")
+        if size > _SIZE_MAX:
+            raise OSError(f"it claims to hold {size} bytes")
+        text = pa.Codec("zstd").decompress(data[8:], size, asbytes=True)
     except OSError as error:
         raise DiskError(f"{path}: cannot be read: {error}; replay from the start instead") from None
     return state_from(text, str(path))

@@ -26,7 +26,11 @@ def fee_units(value_units, rate_ppb):
 @jit
 def book_fill(own, side, price_ticks, qty_lots, fee, flags):
     """Account for one execution.  False if money would leave its range; then nothing was changed."""
-    value = price_ticks * qty_lots * own["units_per_ticklot"]
+    # In steps, so that no product wraps before it is looked at.
+    unit = own["units_per_ticklot"]
+    if qty_lots > CASH_UNITS_MAX // unit or price_ticks > CASH_UNITS_MAX // max(1, qty_lots * unit):
+        return False
+    value = price_ticks * qty_lots * unit
     cash = own["cash_units"] - side * value
     if abs(cash) > CASH_UNITS_MAX or own["turnover_units"] + value > CASH_UNITS_MAX:
         return False

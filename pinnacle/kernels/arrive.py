@@ -30,7 +30,7 @@ from pinnacle.event import (
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import next_below, ticks_of, x_of
 from pinnacle.kernels.jit import jit_inline, jit_inner
-from pinnacle.kernels.match import far_level, link, remember_taken, taken_at, unlink
+from pinnacle.kernels.match import far_level, follow_market, link, remember_taken, taken_at, unlink
 from pinnacle.kernels.state import NO_PRICE
 from pinnacle.kernels.venue import FILL_WHOLE, STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
 from pinnacle.kernels.wire import answer, drop_request
@@ -96,7 +96,10 @@ def place_of(sim, me, s, price_ticks):
     if x < 0 or x >= W:
         if book["base_ticks"] == NO_PRICE:
             return far_level(sim, me, s, price_ticks, 0)
-        return -1
+        follow_market(sim, me)
+        x = x_of(book, s, price_ticks)
+        if x < 0 or x >= W:
+            return -1
     return x
 
 

@@ -182,10 +182,17 @@ def recentre(book, price_ticks):
                 keep_aside(book, s, book["aside_ticks"][s, k], 0)
             else:
                 k += 1
-    x = x_of(book, 0, best_bid)
-    book["best"][0] = x if best_bid != NO_PRICE and 0 <= x < W else next_below(book, 0, W)
-    x = x_of(book, 1, best_ask)
-    book["best"][1] = x if best_ask != NO_PRICE and 0 <= x < W else next_below(book, 1, W)
+    for s in range(2):
+        best = best_bid if s == 0 else best_ask
+        x = x_of(book, s, best)
+        book["best"][s] = -1
+        if best != NO_PRICE:
+            book["best"][s] = x if 0 <= x < W else next_below(book, s, W)
+    # A side that showed nothing may show what came back in; what crosses the other side's best was hidden and stays so.
+    for s in range(2):
+        if (best_bid if s == 0 else best_ask) == NO_PRICE:
+            other = book["best"][1 - s]
+            book["best"][s] = next_below(book, s, W if other < 0 else W - 1 - other)
 
 
 @jit

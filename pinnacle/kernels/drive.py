@@ -15,10 +15,10 @@ from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.match import hear_venue_rows
 from pinnacle.kernels.observe import observe_answer, observe_due
 from pinnacle.kernels.outbox import keep
-from pinnacle.kernels.state import NEVER, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
+from pinnacle.kernels.state import NEVER, STOP_AT_ONCE, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
 from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
-from pinnacle.limits import IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
+from pinnacle.limits import AFTER_MARKET_NS, ANSWERS_AT_ONCE_MAX, IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
 
 # Where the drive is between two calls, and how it was set up.
 CURSOR = np.dtype(
@@ -27,6 +27,7 @@ CURSOR = np.dtype(
         ("final", "<i8"),  # 1: no row comes after these
         ("i", "<i8"),  # next row for the engine
         ("j", "<i8"),  # next row for the venue
+        ("market_end_ns", "<i8"),  # time of the last market row, 0 until it is known
         ("heard", "<i8"),  # market rows that the engine has heard in all
         ("events_first", "<i8"),  # number of the first of the events at hand
         ("phase", "<i8"),
@@ -163,7 +164,7 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
     i = cursor["i"]
     heard_before = market["seq"] - cursor["heard"]
     seq = market["seq"]
-    last = -1
+    last, dated = -1, -1
     ended = False
     while i < stop and not ended:
         row = rows[i]
@@ -173,6 +174,8 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
             hear_level(market, row)
             seq += 1
             last = i
+            if row["venue_kind"] != 0:
+                dated = i
         elif row["kind"] != 0:
             if row["ts_ns"] > bound_ns:
                 break
@@ -181,6 +184,8 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
             me, kind, side = np.int64(row["instrument"]), np.int64(row["kind"]), np.int64(row["side"])
             hear_market_rare(market, lane, me, kind, side, row["price_ticks"], row["qty_lots"], out)
             last = i
+            if row["venue_kind"] != 0:
+                dated = i
         ended = by_message and row["flags"] & LAST != 0
         i += 1
     cursor["i"] = i
@@ -188,8 +193,8 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
         row = rows[last]
         cursor["heard"] = seq - heard_before
         market["seq"], market["ts_ns"] = seq, row["ts_ns"]
-        if row["venue_kind"] != 0:
-            cursor["feed_ns"] = row["ts_ns"] - row["ts_venue_ns"]
+    if dated >= 0:
+        cursor["feed_ns"] = rows[dated]["ts_ns"] - rows[dated]["ts_venue_ns"]
     return ended
 
 
@@ -239,7 +244,7 @@ def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
         elif observed["due_ns"] < now:
             observe_due(market, lane, now, observed)
         elif row_ns <= answer_ns and row_ns <= timer_ns:
-            bound = min(min(limit, observed["due_ns"]), min(answer_ns, timer_ns))
+            bound = min(min(limit, observed["due_ns"]), min(answer_ns, min(timer_ns, cursor["stop_ns"])))
             stop = row_bound(market, lane, cursor, out)
             first, seq, count = cursor["heard"] - cursor["events_first"], market["seq"] + 1, out["count"]
             ended = hear_rows(market, lane, cursor, rows, stop, bound, by_message, out)
@@ -255,6 +260,7 @@ def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
             hear_kept(state, row, answer_ns, quote, out)
             observe_answer(market, lane, row, observed)
             drop_answer(sim)
+            count_at_once(sim, answer_ns)
         elif anything_left(sim, cursor, now):
             cursor["timer_ns"] = timer_ns + cursor["timer_every_ns"]
             row = observed["timer"]
@@ -284,12 +290,25 @@ def why_pause(market, lane, sim, cursor, now, row_ns, out, observed):
         code = OBSERVED_FULL
     elif cursor["i"] == cursor["rows"] and not cursor["final"]:
         code = NEED_ROWS
-    elif now > cursor["stop_ns"]:
+    elif now == NEVER:
+        # Nothing more to hear, unless the venue has yet to answer or to trade with us.
+        cursor["phase"] = PLAN
+        code = ENDED if sim["request_due_ns"] == NEVER and cursor["j"] == cursor["rows"] else -1
+    elif now > cursor["stop_ns"] or 0 < cursor["market_end_ns"] < now - AFTER_MARKET_NS:
         code = ENDED
     elif now > cursor["local_limit_ns"] or (now == cursor["local_limit_ns"] and now != row_ns):
         cursor["phase"] = PLAN
-        code = ENDED if now == NEVER else -1
+        code = -1
     return code
+
+
+@jit_inline
+def count_at_once(sim, now_ns):
+    """Stop where time stands still: with no latency a strategy can answer each answer at the same instant for ever."""
+    sim["at_once"] = sim["at_once"] + 1 if now_ns == sim["at_once_ns"] else 0
+    sim["at_once_ns"] = now_ns
+    if sim["at_once"] > ANSWERS_AT_ONCE_MAX:
+        sim["fault"] = STOP_AT_ONCE
 
 
 @jit_inner

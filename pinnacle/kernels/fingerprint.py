@@ -75,9 +75,13 @@ def fingerprint(state):
     """
     market, lane = state["market"], state["lane"]
     h = mix(market["seq"], market["ts_ns"])
+    # How the strategy is called is no part of what the engine knows.
+    external = lane["external"]
+    lane["external"] = 0
     memory = words(lane)
     for k in range(memory.size):
         h = mix(h, memory[k])
+    lane["external"] = external
     for i in range(market["instruments"]):
         top = words(market["top"][i])
         for k in range(top.size):

@@ -50,7 +50,8 @@ def delay_ns(latency, points, leg, ts_ns, feed_ns):
     if model == CONSTANT:
         return latency["constant_ns"][leg]
     if model == FEED:
-        return max(0, int(feed_ns * latency["multiplier"][leg]) + latency["constant_ns"][leg])
+        # Clocks apart can make the feed seem to be heard before it happened; no delay is shorter for that.
+        return max(0, int(max(0, feed_ns) * latency["multiplier"][leg]) + latency["constant_ns"][leg])
     if model == FITTED:
         latency["counter"] += 1
         drawn_ns = lognormal(latency["seed"], leg, latency["counter"], latency["mu"][leg], latency["sigma"][leg])

@@ -22,9 +22,10 @@ from pinnacle.event import (
     TRADE,
 )
 from pinnacle.kernels.account import fee_units
-from pinnacle.kernels.book import clear, level_outside, set_level, ticks_of, x_of
+from pinnacle.kernels.book import best_ticks, clear, level_outside, near_edge, recentre, set_level, ticks_of, x_of
 from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.queue import front_after_depth
+from pinnacle.kernels.state import NO_PRICE
 from pinnacle.kernels.venue import FILL_WHOLE
 from pinnacle.kernels.wire import answer
 from pinnacle.limits import BOOK_WINDOW_TICKS, ORDERS_MAX, TAKEN_LEVELS_MAX
@@ -98,18 +99,33 @@ def hear_venue_rare(sim, points, row):
 @jit_inner
 def far_level(sim, me, s, price_ticks, lots):
     """A level outside the venue's window; if the window moves for it, our orders' places move with it."""
+    follow_market(sim, me)
     book, own = sim["book"][me], sim["own"][me]
-    base = book["base_ticks"]
-    x = level_outside(book, s, price_ticks, lots)
-    shift = book["base_ticks"] - base
-    if shift != 0 and own["count"][0] + own["count"][1] > 0:
-        move_own(own, shift)
+    x = x_of(book, s, price_ticks)
+    if x < 0 or x >= W:
+        base = book["base_ticks"]
+        x = level_outside(book, s, price_ticks, lots)
+        move_own(own, book["base_ticks"] - base)
     return x
 
 
-@jit_inline
+@jit_inner
+def follow_market(sim, me):
+    """Move the venue's window if its best has come near an edge, and our orders' places with it."""
+    book, own = sim["book"][me], sim["own"][me]
+    if book["base_ticks"] != NO_PRICE and near_edge(book):
+        base = book["base_ticks"]
+        recentre(book, best_ticks(book, 0 if book["best"][0] >= 0 else 1))
+        move_own(own, book["base_ticks"] - base)
+
+
+@jit_inner
 def move_own(own, shift):
     """Follow a window that moved by `shift` ticks.  Orders that fall out of it keep resting at its edge's far side."""
+    if shift != 0:
+        own["taken_count"] = 0
+    if shift == 0 or own["count"][0] + own["count"][1] == 0:
+        return
     for slot in range(ORDERS_MAX):
         order = own["resting"][slot]
         if order["order_id"] != 0:
@@ -123,7 +139,6 @@ def move_own(own, shift):
             order["x"] = min(W - 1, max(0, order["x"] - shift if s == 0 else order["x"] + shift))
             order["next"] = -1
             link(own, slot)
-    own["taken_count"] = 0
 
 
 @jit_inner

@@ -52,6 +52,7 @@ TOP = np.dtype(
     [
         ("bid_ticks", "<i8"),
         ("ask_ticks", "<i8"),  # NO_PRICE where a side is empty
+        ("mid2_ticks", "<i8"),  # best bid + best ask when both were last there, 0 before
         ("bid_lots", "<i8"),
         ("ask_lots", "<i8"),
         ("trade_ticks", "<i8"),
@@ -206,6 +207,7 @@ STOP_ORDER_TABLE_FULL = 3
 STOP_MONEY = 4
 STOP_RING_FULL = 5
 STOP_TIME_BACK = 6
+STOP_AT_ONCE = 7
 
 
 @cache

@@ -123,7 +123,7 @@ def hear_market_rare(market, lane, me, kind, side, price_ticks, qty_lots, out):
     elif kind == FUNDING:
         if price_ticks == 0:
             refresh_top(market, me)
-            price_ticks = (top["bid_ticks"] + top["ask_ticks"]) // 2
+            price_ticks = top["mid2_ticks"] // 2
         account.book_funding(lane["own"][me], qty_lots, price_ticks)
     elif kind == LINK_UP:
         top["link"] = LINK_LIVE
@@ -194,8 +194,10 @@ def refresh_top(market, me):
     """Best prices and quantities of an instrument's book, and a window that is still around them."""
     book, top = market["book"][me], market["top"][me]
     if near_edge(book):
-        recentre(book, best_ticks(book, 0))
+        recentre(book, best_ticks(book, 0 if book["best"][0] >= 0 else 1))
     top["bid_ticks"], top["ask_ticks"] = best_ticks(book, 0), best_ticks(book, 1)
+    if book["best"][0] >= 0 and book["best"][1] >= 0:
+        top["mid2_ticks"] = top["bid_ticks"] + top["ask_ticks"]
     top["bid_lots"] = book["lots"][0, book["best"][0]] if book["best"][0] >= 0 else 0
     top["ask_lots"] = book["lots"][1, book["best"][1]] if book["best"][1] >= 0 else 0
 

@@ -93,6 +93,8 @@ def sim_dtype(instruments: int) -> np.dtype:
             ("fault", "<i8"),
             ("feed_ns", "<i8"),  # the feed's latency at the venue's present row
             ("instruments", "<i8"),
+            ("at_once", "<i8"),  # answers heard at one instant
+            ("at_once_ns", "<i8"),
             ("request_due_ns", "<i8"),  # least due time of all requests in flight, NEVER if none
             ("request_at", "<i8"),  # the instrument it is for
             ("answer_due_ns", "<i8"),

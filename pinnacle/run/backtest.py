@@ -9,8 +9,11 @@ import hashlib
 import json
 import os
 import platform
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -36,6 +39,7 @@ from pinnacle.kernels.observe import new_observed
 from pinnacle.kernels.state import (
     NEVER,
     OUT,
+    STOP_AT_ONCE,
     STOP_MONEY,
     STOP_ORDER_TABLE_FULL,
     STOP_RING_FULL,
@@ -70,6 +74,7 @@ STOPS = {
     STOP_ORDER_TABLE_FULL: "has limits.ORDERS_MAX orders open and wants another",
     STOP_MONEY: "traded more money than 64-bit units hold; use a coarser lot or a shorter run",
     STOP_RING_FULL: "has more messages in flight than limits.IN_FLIGHT_MAX; quote less often or shorten the latency",
+    STOP_AT_ONCE: "answers every answer at the same instant without end; give the venue a latency above 0",
     STOP_TIME_BACK: "heard an event dated before the one before it; the history is out of order",
 }
 
@@ -85,6 +90,7 @@ class Backtest:
     out: Path
     progress: Callable[[int, int], None] | None = None
     told: Callable[[str], None] | None = None
+    interrupted: bool = False
     instruments: list[Instrument] = field(default_factory=list)
     paths: list[list[Path]] = field(default_factory=list)
 
@@ -100,7 +106,8 @@ class Backtest:
             feed = Feed(self.sources(), self.progress)
             manifest = self.manifest()
             write_manifest(self.out, manifest)
-            self._drive(feed, manifest)
+            with stopping_cleanly(self):
+                self._drive(feed, manifest)
             manifest.status = "complete"
         except BaseException as error:
             if manifest is not None:
@@ -201,10 +208,11 @@ class Backtest:
                     _empty_out(out, cursor, logbook, counts)
                     observations.append(observed)
         except BaseException:
-            market.close()
             logbook.abandon()
             manifest.counts = _named_counts(counts, state, cursor)
             raise
+        finally:
+            market.close()
         manifest.segments = logbook.finish()
         manifest.counts = _named_counts(counts, state, cursor)
         manifest.fingerprint = fingerprint_text(state)
@@ -242,6 +250,8 @@ def drive_to_end(
     rows, events = np.zeros(0, WOVEN), _EMPTY_EVENTS
     record, full = cursor[0], bool(cursor[0]["record_full"])
     while True:
+        if run.interrupted:
+            raise KeyboardInterrupt
         try:
             code = drives.drive(state[0], sim[0], record, rows, events, points, quote, out[0], observed[0])
         except Exception as error:
@@ -272,8 +282,11 @@ def _more_rows(
     batch = next(market, None)
     if batch is None:
         cursor["final"] = 1
+        cursor["market_end_ns"] = rows["ts_ns"].max() if rows.size else cursor["market_end_ns"]
         return rows, events
     passed = int(min(cursor["i"], cursor["j"]))
+    if batch[0].size == 0:
+        passed = 0
     rows = np.concatenate((rows[passed:], batch[0])) if passed < rows.size else batch[0]
     cursor["i"] -= passed
     cursor["j"] -= passed
@@ -319,6 +332,28 @@ def stopped(strategy: Strategy, instruments: list[Instrument], fault: int, state
         f"{strategy.path}: on {instruments[me].name}, at input {seq}, it {STOPS[fault]}; "
         "the run stopped there, what was logged before is intact"
     )
+
+
+@contextmanager
+def stopping_cleanly(run: Backtest) -> Iterator[None]:
+    """The first Ctrl-C waits for the end of the stretch that is being driven, so that no record is lost or doubled.
+
+    The second one does not wait.  Outside the main thread, where signals cannot be heard, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def sources_of(config: Config, instruments: list[Instrument], paths: list[list[Path]]) -> list[Source]:

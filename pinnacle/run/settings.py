@@ -27,7 +27,7 @@ from pinnacle.kernels.venue import (
     STP_NONE,
     new_sim,
 )
-from pinnacle.limits import INSTRUMENT_CAPACITIES, LATENCY_POINTS_MAX
+from pinnacle.limits import CASH_UNITS_MAX, INSTRUMENT_CAPACITIES, LATENCY_POINTS_MAX, QTY_LOTS_MAX
 
 _MS = 1_000_000
 _LEGS = ("entry", "cancel", "response")
@@ -93,7 +93,10 @@ def _set_risk(risk: np.void, one: InstrumentConfig, instrument: Instrument, wher
         risk["band_ppm"] = round(limits.band_pct * 10_000)
     if limits.notional_max is not None:
         notional = exact_decimal(limits.notional_max, f"{where}: risk.notional_max")
-        risk["notional_max_units"] = int(notional.scaleb(instrument.money_digits).to_integral_value(ROUND_FLOOR))
+        units = int(notional.scaleb(instrument.money_digits).to_integral_value(ROUND_FLOOR))
+        if not 0 <= units < CASH_UNITS_MAX:
+            raise OperatorError(f"{where}: risk.notional_max is {notional}, out of range; leave it out for no limit")
+        risk["notional_max_units"] = units
     if limits.rate_max is not None:
         risk["rate_max"] = limits.rate_max
     risk["rate_window_ns"] = round(limits.rate_window_ms * _MS)
@@ -103,7 +106,10 @@ def _lots(value: Exact, instrument: Instrument, what: str, rounding: str = ROUND
     quantity: Decimal = exact_decimal(value, what)
     if quantity < 0:
         raise OperatorError(f"{what} is {value}, and must not be negative")
-    return int((quantity / instrument.lot).to_integral_value(rounding))
+    lots = int((quantity / instrument.lot).to_integral_value(rounding))
+    if lots >= QTY_LOTS_MAX:
+        raise OperatorError(f"{what} is {value}, more than {QTY_LOTS_MAX} lots; leave it out for no limit")
+    return lots
 
 
 def simulated_venue(config: Config, instruments: list[Instrument], where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -128,7 +128,6 @@ def test_a_raw_recording_runs_and_is_kept(tmp_path: Path, recordings: Path) -> N
     assert ran("replay", tmp_path / "moved").out.startswith("equal: ")
 
 
-@pytest.mark.xfail(strict=True, reason="a run of market rows does not look at the stop")
 def test_stop_ends_the_market_there(tmp_path: Path, catalog: Path) -> None:
     """run.stop_ns: nothing after that time is heard."""
     stop_ns = FIRST_NS + 5_000_000_000

@@ -175,7 +175,6 @@ def test_other_kernels_are_noted(tmp_path: Path, short_run: Path) -> None:
     assert said.err.startswith("note: the kernels are not those")
 
 
-@pytest.mark.xfail(strict=True, reason="the state's fingerprint holds whether the strategy was called from outside")
 def test_a_plain_strategy_replays_equal_interpreted(tmp_path: Path) -> None:
     """A run of a plain Python strategy replays equal with and without the compiler."""
     text = (Path(__file__).parents[2] / "strategies" / "fixed_spread.py").read_text()

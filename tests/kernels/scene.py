@@ -182,6 +182,7 @@ class Scene:
                 batch = next(batches, None)
                 if batch is None:
                     cursor["final"] = 1
+                    cursor["market_end_ns"] = held["ts_ns"].max() if held.size else 0
                     continue
                 passed = int(min(cursor["i"], cursor["j"]))
                 held = np.concatenate((held[passed:], batch))

@@ -246,7 +246,6 @@ def test_fingerprint_sees_every_level():
     del state, other_state
 
 
-@pytest.mark.xfail(strict=True, reason="recentre takes a side that shows nothing for one whose best fell out")
 def test_recentring_hides_what_was_hidden():
     """Moving the window changes no best: a side whose levels are all hidden still shows nothing."""
     state, book = new_book()

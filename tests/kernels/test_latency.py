@@ -83,9 +83,6 @@ def test_feed_is_scaled_and_never_negative(feed, multiplier, constant):
         assert delay >= least_ns(one, NONE, leg == RESPONSE)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the bound of a feed latency forgets that a feed can be heard before it happened"
-)
 def test_feed_ahead_of_its_own_clock_keeps_the_bound():
     """With clocks apart a row is heard before its venue dates it; even then no delay is below the least promised."""
     _owner, one = latency(FEED, (1_000,) * 3, multiplier=1.0)

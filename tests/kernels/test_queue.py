@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,7 +75,7 @@ def test_undefined_probability_leaves_the_level(model):
     """Where there is no probability the whole new level is taken to be ahead of us, and never more."""
     assert queue.front_after_depth(model, 3.0, 1.0, 0.0, 0, 0, 0) == 0.0
     # More ahead of us than the level held: the back is negative, where logarithms and odd powers end.
-    front = queue.front_after_depth(model, 2.5, 1.0, 50.0, 10, 4, 0)
+    front = queue.front_after_depth(model, 2.5, 1.0, np.float64(50.0), 10, 4, 0)
     assert front <= 4.0
 
 

@@ -302,7 +302,6 @@ def test_cleared_levels_do_not_fill_or_move_us():
     assert scene(rest, *resent, sold(600, 99, 6)).tale(200) == ["610 filled #1 buy 1 @ 99 queue_front"]
 
 
-@pytest.mark.xfail(strict=True, reason="the venue's window moves only for a better price beyond it")
 def test_venue_follows_a_falling_market():
     """When bids sink below the venue's window while the asks are still in it, there is still something to sell to."""
     low = 99 + 2 * BOOK_WINDOW_TICKS - BOOK_WINDOW_TICKS // 2 - 5
