@@ -18,7 +18,15 @@ from pinnacle.kernels.outbox import keep
 from pinnacle.kernels.state import NEVER, STOP_AT_ONCE, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
 from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
 from pinnacle.kernels.wire import drop_answer, send
-from pinnacle.limits import AFTER_MARKET_NS, ANSWERS_AT_ONCE_MAX, IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVED_ROOM_MIN, OUT_RECORDS, OUT_ROOM_MIN
+from pinnacle.limits import (
+    AFTER_MARKET_NS,
+    ANSWERS_AT_ONCE_MAX,
+    IN_FLIGHT_MAX,
+    OBSERVATIONS_MAX,
+    OBSERVED_ROOM_MIN,
+    OUT_RECORDS,
+    OUT_ROOM_MIN,
+)
 
 # Where the drive is between two calls, and how it was set up.
 CURSOR = np.dtype(

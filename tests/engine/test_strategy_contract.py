@@ -124,9 +124,9 @@ def test_a_quote_that_raises(case, tmp_path, catalog):
 
 
 ASKING = {
-    "price not a number": ("    want_bid(want, math.nan, 1.0)\n", "a price or size that is not a number"),
-    "price infinite": ("    want_bid(want, math.inf, 1.0)\n", "a price or size that is not a number"),
-    "size not a number": ("    want_bid(want, 1000.0, math.nan)\n", "a price or size that is not a number"),
+    "price not a number": ("    want_bid(want, math.nan, 1.0)\n", "a price, size or side that is not a number"),
+    "price infinite": ("    want_bid(want, math.inf, 1.0)\n", "a price, size or side that is not a number"),
+    "size not a number": ("    want_bid(want, 1000.0, math.nan)\n", "a price, size or side that is not a number"),
     "too many": ("    for k in range(129):\n        want_bid(want, 1000 + k, 1)\n", "WANTED_QUOTES_MAX"),
 }
 

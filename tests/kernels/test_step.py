@@ -37,8 +37,8 @@ from pinnacle.kernels import jit
 from pinnacle.kernels.latency import FEED, FITTED
 from pinnacle.kernels.state import NO_PRICE, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
 from pinnacle.kernels.step import step
-from pinnacle.run.feeds import Feed, Source
 from pinnacle.limits import AFTER_MARKET_NS
+from pinnacle.run.feeds import Feed, Source
 from tests.kernels.scene import Scene, add_want, ask, bid, bought, event, market, sold, wake, woven
 
 ROOT = Path(__file__).resolve().parent.parent.parent
