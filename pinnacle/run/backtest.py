@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -104,7 +103,7 @@ class Backtest:
         try:
             self.open_histories()
             feed = Feed(self.sources(), self.progress)
-            manifest = self.manifest()
+            manifest = self.manifest(feed)
             write_manifest(self.out, manifest)
             with stopping_cleanly(self):
                 self._drive(feed, manifest)
@@ -158,16 +157,16 @@ class Backtest:
         """The run's sources in the order of its instrument table."""
         return sources_of(self.config, self.instruments, self.paths)
 
-    def manifest(self) -> Manifest:
+    def manifest(self, feed: Feed) -> Manifest:
         """What is known before the first event.  Equal runs have equal ids."""
         config = msgspec.to_builtins(self.config)
         strategy = StrategySource(
             path=self.strategy.path, name=self.strategy.name, sha256=self.strategy.sha256, source=self.strategy.source
         )
         histories = [
-            HistoryFile(path=_relative(path, self.out), sha256=file_sha256(path), rows=0, instruments=[k])
+            HistoryFile(path=_relative(path, self.out), sha256=file_sha256(path), rows=segment.rows, instruments=[k])
             for k, paths in enumerate(self.paths)
-            for path in paths
+            for path, segment in zip(paths, feed.segments[k])
         ]
         identity = [CODE_HASH, strategy.sha256, config, [[one.sha256, one.instruments] for one in histories]]
         return Manifest(
@@ -457,8 +456,3 @@ def _named(instrument: Instrument, venue: str, symbol: str) -> Instrument:
             f"the data given for {venue}:{symbol} is of {instrument.name}; name that under [[instruments]]"
         )
     return instrument
-
-
-def config_snapshot(config: Config) -> dict[str, Any]:
-    """The config as plain values, as a manifest keeps it."""
-    return dict(msgspec.to_builtins(config))
