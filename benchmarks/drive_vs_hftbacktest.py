@@ -63,7 +63,7 @@ class Ours:
         """(fills sorted by venue time and order id, seconds of the drive)."""
         run = self.run
         state = engine_state(run.config, run.instruments, run.strategy, "benchmark")
-        sim, points = simulated_venue(run.config, run.instruments, "benchmark")
+        venues, points = simulated_venue(run.config, run.instruments, "benchmark")
         quote = bind(run.strategy, 1)
         cursor, out, observed = np.zeros(1, drives.CURSOR), np.zeros(1, OUT), new_observed(0, (1, 1, 1))
         record = cursor[0]
@@ -71,11 +71,14 @@ class Ours:
         record["timer_every_ns"], record["timer_ns"] = every, self.first_ns + every if every else NEVER
         record["rows"], record["final"], record["stop_ns"] = self.rows.size, 1, NEVER - 1
         record["market_end_ns"] = self.rows["ts_ns"].max()
-        record["request_least_ns"], record["answer_least_ns"] = least_latency(sim, points, 1)
+        record["request_least_ns"], record["answer_least_ns"] = least_latency(venues, points, 1)
         logs = []
         start = time.perf_counter()
         while True:
-            code = drives.drive(state[0], sim[0], record, self.rows, empty(0), points, quote, out[0], observed[0])
+            code = drives.drive(
+                state[0]["market"], state[0]["lane"], venues.sim[0], venues.desks[0], venues.resting[0],
+                record, self.rows, empty(0), points, quote, out[0], observed[0],
+            )  # fmt: skip
             logs.append(out[0]["rows"][: int(out[0]["count"])].copy())
             out[0]["count"], record["sent"], observed[0]["count"] = 0, 0, 0
             if code == drives.ENDED:

@@ -42,6 +42,10 @@ AFTER_MARKET_NS = 60_000_000_000
 # Points of a recorded latency curve kept in memory (one a second over two days).
 LATENCY_POINTS_MAX = 1 << 18
 
+# Parameter sets that walk one market together.  Beyond a few hundred a lane costs no less, and their own sides no
+# longer share the nearer cache.
+LANES_MAX = 256
+
 # --- the log ------------------------------------------------------------------------------------------------------
 # Records of one journal frame: 64 KiB of payload keeps a torn write small and the checksum in cache.
 FRAME_RECORDS_MAX = 1 << 10

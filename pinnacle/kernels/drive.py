@@ -3,21 +3,34 @@
 The venue may be walked ahead of the engine up to the earliest moment at which a command could reach it, and the
 engine up to the earliest moment at which an answer could; within such a stretch each side is a plain run over its
 own rows.  Where the stretches end is decided by the data alone, so a run does not depend on how it was fed.
+
+Many lanes, each a parameter set of its own, may walk one market: books are kept once, each lane has its own orders,
+account and lines to the venue.  No lane can see another, so each does exactly what it would do alone.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pinnacle.event import BOOK_LEVEL, LAST, TIMER
+from pinnacle.event import BOOK_LEVEL, FUNDING, LAST, LINK_DOWN, LINK_STALE, TIMER
 from pinnacle.kernels.arrive import arrive
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
-from pinnacle.kernels.match import hear_venue_rows
-from pinnacle.kernels.observe import observe_answer, observe_due
+from pinnacle.kernels.match import hear_venue_rows, withdraw
+from pinnacle.kernels.observe import FUNDED, observe_answer, observe_due, write
 from pinnacle.kernels.outbox import keep
+from pinnacle.kernels.rows import nth
 from pinnacle.kernels.state import NEVER, STOP_AT_ONCE, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
-from pinnacle.kernels.step import end_of_input, hear_level, hear_market_rare, hear_other, wake_feed
-from pinnacle.kernels.wire import drop_answer, send
+from pinnacle.kernels.step import (
+    end_of_input,
+    hear_level,
+    hear_market_own,
+    hear_market_rare,
+    hear_other,
+    refresh_tops,
+    wake_all,
+    wake_feed,
+)
+from pinnacle.kernels.wire import drop_answer, least_of, send
 from pinnacle.limits import (
     AFTER_MARKET_NS,
     ANSWERS_AT_ONCE_MAX,
@@ -50,6 +63,8 @@ CURSOR = np.dtype(
         ("snapped", "<i8"),  # input of the next checkpoint when that was done last
         ("sent", "<i8"),  # rows of out before this were looked at for commands
         ("feed_ns", "<i8"),  # latency of the last row heard
+        ("start_ns", "<i8"),  # before this time the market is heard and nobody is asked
+        ("own_row", "<i8"),  # index of the row at which hear_rows paused because our own side hears it too, or -1
         ("stop_ns", "<i8"),  # nothing after this time is heard
     ]
 )
@@ -70,21 +85,22 @@ SNAPSHOT = 6
 
 
 @jit
-def drive(state, sim, cursor, rows, events, points, quote, out, observed):
+def drive(market, lanes, sim, desks, resting, cursor, rows, events, points, quote, out, observed):
     """Run until the owner is needed; returns why (ENDED ..).
 
-    rows: WOVEN[n], the market.  events: EVENT[m], the same as it goes to the log when rows are recorded, from number
+    market, sim, cursor: records.  lanes, desks, resting: the first of their arrays, sim.lanes lanes long.  rows:
+    WOVEN[n], the market.  events: EVENT[m], the same as it goes to the log when rows are recorded, from number
     cursor.events_first on.  points: int64[k, 4], see latency.  quote: the strategy's address.  out, observed: OUT and
-    OBSERVED records that the owner empties.
+    OBSERVED records that the owner empties.  Of several lanes nothing is logged and no strategy is called outside.
     """
     while True:
         code = -1
         if cursor["phase"] == PLAN:
-            code = plan(state, sim, cursor, rows)
+            code = plan(lanes, sim, cursor, rows)
         if code < 0 and cursor["phase"] == VENUE:
-            code = walk_venue(sim, cursor, rows, points)
+            code = walk_venue(sim, desks, resting, cursor, rows, points)
         if code < 0:
-            code = walk_local(state, sim, cursor, rows, events, points, quote, out, observed)
+            code = walk_local(market, lanes, sim, desks, resting, cursor, rows, events, points, quote, out, observed)
         if code >= 0:
             return code
 
@@ -113,26 +129,29 @@ def next_heard(rows, i, stop):
 
 
 @jit_inline
-def next_lived(rows, j, stop):
-    """Index of the next row that happens at the venue; rows for the engine alone are stepped over."""
-    while j < stop and rows[j]["venue_kind"] == 0:
+def next_lived(rows, j, stop, i):
+    """Index of the next row that happens at the venue; rows for the engine alone are stepped over.
+
+    Not those after i, the engine's next, at which a link is lost: see hear_venue_rows.
+    """
+    while j < stop and rows[j]["venue_kind"] == 0 and (j < i or not LINK_DOWN <= rows[j]["kind"] <= LINK_STALE):
         j += 1
     return j
 
 
 @jit_inline
-def plan(state, sim, cursor, rows):
+def plan(lanes, sim, cursor, rows):
     """How far the venue may be walked: to the earliest moment at which a command not sent yet could reach it."""
     code = -1
     cursor["i"] = next_heard(rows, cursor["i"], cursor["rows"])
-    cursor["j"] = next_lived(rows, cursor["j"], cursor["rows"])
+    cursor["j"] = next_lived(rows, cursor["j"], cursor["rows"], cursor["i"])
     if max(cursor["i"], cursor["j"]) == cursor["rows"] and not cursor["final"]:
         code = NEED_ROWS
     else:
-        wake_on = state["lane"]["wake_on"]
+        wake_on = lanes["wake_on"]
         decision = cursor["timer_ns"] if wake_on & WAKE_TIMER else NEVER
         if wake_on & WAKE_FEED and cursor["i"] < cursor["rows"]:
-            decision = min(decision, rows[cursor["i"]]["ts_ns"])
+            decision = min(decision, max(rows[cursor["i"]]["ts_ns"], cursor["start_ns"]))
         if wake_on & WAKE_ORDER:
             decision = min(decision, sim["answer_due_ns"])
             decision = min(decision, later(next_venue_ns(sim, cursor, rows), cursor["answer_least_ns"]))
@@ -142,38 +161,57 @@ def plan(state, sim, cursor, rows):
 
 
 @jit_inline
-def walk_venue(sim, cursor, rows, points):
+def walk_venue(sim, desks, resting, cursor, rows, points):
     """The venue's events up to its limit, in time; at equal times the market's before our requests."""
-    limit, n = cursor["venue_limit_ns"], cursor["rows"]
+    n, i, least_ns = cursor["rows"], cursor["i"], cursor["request_least_ns"]
     code = -2
     while code == -2:
-        j = hear_venue_rows(sim, points, rows, cursor["j"], n, min(limit, sim["request_due_ns"]))
-        j = next_lived(rows, j, n)
+        bound = min(cursor["venue_limit_ns"], sim["request_due_ns"])
+        j, kept = hear_venue_rows(sim, desks, resting, points, rows, cursor["j"], n, bound, i, least_ns)
+        if kept < bound:
+            cursor["venue_limit_ns"] = kept
+        j = next_lived(rows, j, n, i)
         cursor["j"] = j
-        if sim["fault"] != 0:
+        if sim["lanes"] == 1 and desks["fault"] != 0:
             code = FAULT
         elif j == n and not cursor["final"]:
             code = NEED_ROWS
-        elif sim["request_due_ns"] > limit or sim["request_due_ns"] == NEVER:
+        elif sim["request_due_ns"] > cursor["venue_limit_ns"] or sim["request_due_ns"] == NEVER:
             cursor["local_limit_ns"] = later(next_venue_ns(sim, cursor, rows), cursor["answer_least_ns"])
             cursor["phase"] = LOCAL
             code = -1
         else:
-            arrive(sim, points)
+            requests_arrive(sim, desks, resting, points)
     return code
 
 
 @jit_inner
-def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
+def requests_arrive(sim, desks, resting, points):
+    """The requests that are due next arrive: of each lane all that come at this same time."""
+    now = sim["request_due_ns"]
+    for k in range(sim["lanes"]):
+        if sim["request_due"][k] == now:
+            desk = nth(desks, k)
+            while sim["request_due"][k] == now and desk["fault"] == 0:
+                arrive(sim, desk, desks, resting, points)
+            if desk["fault"] != 0 and sim["lanes"] > 1:
+                withdraw(sim, desk, resting)
+    sim["request_due_ns"] = least_of(sim["request_due"], sim["lanes"])
+
+
+@jit_inner
+def hear_rows(market, cursor, rows, stop, bound_ns, by_message):
     """The market's rows up to index `stop` and time bound_ns, or to the end of one message.  True if it ended one.
 
-    Levels are most rows and touch nothing but their book; the clock is set where somebody could read it.
+    Levels are most rows and touch nothing but their book; the clock is set where somebody could read it.  It pauses
+    after a row that our own side hears too, funding or a lost link, and leaves it in cursor.own_row.
     """
     i = cursor["i"]
     heard_before = market["seq"] - cursor["heard"]
     seq = market["seq"]
     last, dated = -1, -1
     ended = False
+    cursor["own_row"] = -1
     while i < stop and not ended:
         row = rows[i]
         if row["kind"] == BOOK_LEVEL:
@@ -190,10 +228,15 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
             seq += 1
             market["seq"], market["ts_ns"] = seq, row["ts_ns"]
             me, kind, side = np.int64(row["instrument"]), np.int64(row["kind"]), np.int64(row["side"])
-            hear_market_rare(market, lane, me, kind, side, row["price_ticks"], row["qty_lots"], out)
+            hear_market_rare(market, me, kind, side, row["price_ticks"], row["qty_lots"])
             last = i
             if row["venue_kind"] != 0:
                 dated = i
+            if kind >= FUNDING:
+                cursor["own_row"] = i
+                ended = by_message and row["flags"] & LAST != 0
+                i += 1
+                break
         ended = by_message and row["flags"] & LAST != 0
         i += 1
     cursor["i"] = i
@@ -207,16 +250,10 @@ def hear_rows(market, lane, cursor, rows, stop, bound_ns, by_message, out):
 
 
 @jit_inner
-def keep_rows(events, first, stop, seq, count, out):
-    """Copy heard events[first:stop] into the log under their numbers.  count: rows of out before the run.
-
-    Rows that made the engine speak by themselves are rare; the log keeps inputs before outputs, by seq.
-    """
-    spoke = out["count"] > count
+def keep_rows(events, first, stop, seq, out):
+    """Copy heard events[first:stop] into the log under their numbers."""
     for k in range(first, stop):
         keep(events[k], seq + k - first, events[k]["ts_ns"], out)
-    if spoke:
-        order_by_seq(out, count)
 
 
 @jit_inline
@@ -230,71 +267,66 @@ def row_bound(market, lane, cursor, out):
 
 
 @jit_inline
-def walk_local(state, sim, cursor, rows, events, points, quote, out, observed):
+def walk_local(market, lanes, sim, desks, resting, cursor, rows, events, points, quote, out, observed):
     """The engine's inputs up to its limit; at equal times market rows, then answers, then timers."""
-    market, lane = state["market"], state["lane"]
-    by_message = lane["wake_on"] & WAKE_FEED != 0
+    by_message = lanes["wake_on"] & WAKE_FEED != 0
     code = -2
     while code == -2:
         if cursor["sent"] < out["count"]:
-            cursor["sent"] = send(sim, points, out, cursor["sent"], cursor["feed_ns"])
-            # What was just sent may be answered before the venue's next row.
-            soonest = later(sim["request_due_ns"], cursor["answer_least_ns"])
-            cursor["local_limit_ns"] = min(cursor["local_limit_ns"], soonest)
+            # What a strategy outside has asked for.
+            send_out(sim, desks, cursor, points, out)
         cursor["i"] = next_heard(rows, cursor["i"], cursor["rows"])
         limit = cursor["local_limit_ns"]
         answer_ns, timer_ns = sim["answer_due_ns"], cursor["timer_ns"]
         row_ns = rows[cursor["i"]]["ts_ns"] if cursor["i"] < cursor["rows"] else NEVER
         now = min(row_ns, min(answer_ns, timer_ns))
-        code = why_pause(market, lane, sim, cursor, now, row_ns, out, observed)
+        code = why_pause(lanes, sim, desks, cursor, now, row_ns, out, observed)
         if code != -2:
             pass
         elif observed["due_ns"] < now:
-            observe_due(market, lane, now, observed)
+            observe_due(market, lanes, now, observed)
         elif row_ns <= answer_ns and row_ns <= timer_ns:
             bound = min(min(limit, observed["due_ns"]), min(answer_ns, min(timer_ns, cursor["stop_ns"])))
-            stop = row_bound(market, lane, cursor, out)
-            first, seq, count = cursor["heard"] - cursor["events_first"], market["seq"] + 1, out["count"]
-            ended = hear_rows(market, lane, cursor, rows, stop, bound, by_message, out)
+            stop = row_bound(market, lanes, cursor, out)
+            first, seq = cursor["heard"] - cursor["events_first"], market["seq"] + 1
+            ended = hear_rows(market, cursor, rows, stop, bound, by_message)
             if cursor["record_full"]:
-                keep_rows(events, first, cursor["heard"] - cursor["events_first"], seq, count, out)
-            if ended:
-                wake_feed(market, lane, np.int64(rows[cursor["i"] - 1]["instrument"]), quote, out)
-            end_of_input(state, out)
+                keep_rows(events, first, cursor["heard"] - cursor["events_first"], seq, out)
+            if cursor["own_row"] >= 0:
+                lanes_hear_row(market, lanes, sim, desks, resting, cursor, rows, points, out, observed)
+            if ended and market["ts_ns"] >= cursor["start_ns"]:
+                me = np.int64(rows[cursor["i"] - 1]["instrument"])
+                lanes_wake_feed(market, lanes, sim, desks, resting, cursor, me, points, quote, out)
+            if sim["lanes"] == 1:
+                end_of_input(market, lanes, out)
         elif answer_ns <= timer_ns:
-            me = sim["answer_at"]
-            own = sim["own"][me]
-            row = own["answers"][own["answer_first"] & (IN_FLIGHT_MAX - 1)]
-            hear_kept(state, row, answer_ns, quote, out)
-            observe_answer(market, lane, row, observed)
-            drop_answer(sim)
-            count_at_once(sim, answer_ns)
-        elif anything_left(sim, cursor, now):
-            cursor["timer_ns"] = timer_ns + cursor["timer_every_ns"]
-            row = observed["timer"]
-            row["kind"] = TIMER
-            hear_kept(state, row, timer_ns, quote, out)
+            lanes_hear_answers(market, lanes, sim, desks, resting, cursor, points, quote, out, observed)
         else:
-            code = ENDED
+            cursor["timer_ns"] = timer_ns + cursor["timer_every_ns"]
+            timer = observed["timer"]
+            timer["kind"] = TIMER
+            lanes_hear_timer(market, lanes, sim, desks, resting, cursor, timer, timer_ns, points, quote, out)
+            if sim["running"] == 0:
+                code = ENDED
     return code
 
 
 @jit_inline
-def why_pause(market, lane, sim, cursor, now, row_ns, out, observed):
+def why_pause(lanes, sim, desks, cursor, now, row_ns, out, observed):
     """Why the engine cannot hear what comes next, at `now`: what the drive's owner must do, -1 for the venue's turn.
 
     -2 if it can.  An answer or a timer at the limit itself may be preceded by an answer that the venue has yet to give.
     """
     code = -2
-    if lane["fault"] != 0 or sim["fault"] != 0:
+    if sim["lanes"] == 1 and (lanes["fault"] != 0 or desks["fault"] != 0):
         code = FAULT
-    elif lane["due"] != 0:
+    elif lanes["due"] != 0:
         code = CALL_STRATEGY
-    elif cursor["snapshots"] != 0 and cursor["snapped"] != lane["checkpoint_seq"]:
+    elif cursor["snapshots"] != 0 and cursor["snapped"] != lanes["checkpoint_seq"]:
         code = SNAPSHOT
     elif out["count"] >= OUT_RECORDS - OUT_ROOM_MIN:
         code = OUT_FULL
-    elif observed["count"] >= OBSERVATIONS_MAX - OBSERVED_ROOM_MIN:
+    elif observed["count"] >= OBSERVATIONS_MAX - OBSERVED_ROOM_MIN - sim["lanes"]:
         code = OBSERVED_FULL
     elif cursor["i"] == cursor["rows"] and not cursor["final"]:
         code = NEED_ROWS
@@ -310,79 +342,133 @@ def why_pause(market, lane, sim, cursor, now, row_ns, out, observed):
     return code
 
 
+@jit_inner
+def send_out(sim, desk, cursor, points, out):
+    """Send a lane's commands that stand in `out` beyond those that were sent."""
+    cursor["sent"] = send(sim, desk, points, out, cursor["sent"], cursor["feed_ns"])
+    # What was just sent may be answered before the venue's next row.
+    soonest = later(sim["request_due"][desk["lane"]], cursor["answer_least_ns"])
+    cursor["local_limit_ns"] = min(cursor["local_limit_ns"], soonest)
+
+
 @jit_inline
-def count_at_once(sim, now_ns):
-    """Stop where time stands still: with no latency a strategy can answer each answer at the same instant for ever."""
-    sim["at_once"] = sim["at_once"] + 1 if now_ns == sim["at_once_ns"] else 0
-    sim["at_once_ns"] = now_ns
-    if sim["at_once"] > ANSWERS_AT_ONCE_MAX:
-        sim["fault"] = STOP_AT_ONCE
+def after_input(market, lane, sim, desk, resting, cursor, points, out):
+    """What follows an input that one lane has heard: its commands leave, and of many lanes a broken one is set aside.
+
+    Of many lanes nothing is logged: what was sent is forgotten at once.
+    """
+    if cursor["sent"] < out["count"]:
+        send_out(sim, desk, cursor, points, out)
+    if sim["lanes"] > 1:
+        out["count"] = cursor["sent"] = 0
+        if (lane["fault"] != 0 or desk["fault"] != 0) and desk["ended"] == 0:
+            withdraw(sim, desk, resting)
+
+
+@jit_inline
+def number_input(market, desk, cursor):
+    """The number of a lane's next input: its own so far, and the market's rows heard."""
+    market["seq"] = cursor["heard"] + desk["inputs"] - 1
 
 
 @jit_inner
-def hear_kept(state, row, ts_ns, quote, out):
-    """An input that history does not hold: it goes into the log, then into the fold."""
-    market, lane = state["market"], state["lane"]
+def lanes_hear_row(market, lanes, sim, desks, resting, cursor, rows, points, out, observed):
+    """Funding, or a link that is lost: each lane hears it."""
+    row = rows[cursor["own_row"]]
+    me, kind = np.int64(row["instrument"]), np.int64(row["kind"])
+    for k in range(sim["lanes"]):
+        desk, lane = nth(desks, k), nth(lanes, k)
+        if desk["ended"] == 0:
+            number_input(market, desk, cursor)
+            hear_market_own(market, lane, me, kind, row["price_ticks"], row["qty_lots"], out)
+            if kind == FUNDING and observed["lanes"] > 1 and lane["own"][me]["position_lots"] != 0:
+                write(market, lane, k, me, row["ts_ns"], FUNDED, -1, -1, observed)
+            after_input(market, lane, sim, desk, resting, cursor, points, out)
+
+
+@jit_inner
+def lanes_wake_feed(market, lanes, sim, desks, resting, cursor, me, points, quote, out):
+    """A whole message was heard: each lane quotes anew."""
+    refresh_tops(market)
+    for k in range(sim["lanes"]):
+        desk, lane = nth(desks, k), nth(lanes, k)
+        if desk["ended"] == 0:
+            number_input(market, desk, cursor)
+            wake_feed(market, lane, me, quote, out)
+            after_input(market, lane, sim, desk, resting, cursor, points, out)
+
+
+@jit_inner
+def lanes_hear_answers(market, lanes, sim, desks, resting, cursor, points, quote, out, observed):
+    """The answers that are heard next: of each lane one that is due at this time, of several lanes as room is left."""
+    now = sim["answer_due_ns"]
+    for k in range(sim["lanes"]):
+        if sim["answer_due"][k] == now and observed["count"] < OBSERVATIONS_MAX:
+            desk, lane = nth(desks, k), nth(lanes, k)
+            own = desk["own"][desk["answer_at"]]
+            row = own["answers"][own["answer_first"] & (IN_FLIGHT_MAX - 1)]
+            hear_kept(market, lane, desk, cursor, row, now, sim["lanes"], quote, out)
+            observe_answer(market, lane, k, row, observed)
+            drop_answer(sim, desk)
+            count_at_once(desk, now)
+            after_input(market, lane, sim, desk, resting, cursor, points, out)
+    sim["answer_due_ns"] = least_of(sim["answer_due"], sim["lanes"])
+
+
+@jit_inner
+def lanes_hear_timer(market, lanes, sim, desks, resting, cursor, timer, now, points, quote, out):
+    """A timer: each lane that has anything left to come is woken; the others have ended."""
+    going = cursor["i"] < cursor["rows"] or cursor["j"] < cursor["rows"]
+    if sim["lanes"] > 1:
+        refresh_tops(market)
+    for k in range(sim["lanes"]):
+        desk, lane = nth(desks, k), nth(lanes, k)
+        if desk["ended"] == 0:
+            if going or anything_left(sim, desk, now):
+                if sim["lanes"] == 1:
+                    hear_kept(market, lane, desk, cursor, timer, now, 1, quote, out)
+                else:
+                    desk["inputs"] += 1
+                    number_input(market, desk, cursor)
+                    market["ts_ns"] = now
+                    wake_all(market, lane, quote, out)
+                after_input(market, lane, sim, desk, resting, cursor, points, out)
+            else:
+                desk["ended"] = 1
+                sim["running"] -= 1
+
+
+@jit_inline
+def count_at_once(desk, now_ns):
+    """Stop where time stands still: with no latency a strategy can answer each answer at the same instant for ever."""
+    desk["at_once"] = desk["at_once"] + 1 if now_ns == desk["at_once_ns"] else 0
+    desk["at_once_ns"] = now_ns
+    if desk["at_once"] > ANSWERS_AT_ONCE_MAX:
+        desk["fault"] = STOP_AT_ONCE
+
+
+@jit_inner
+def hear_kept(market, lane, desk, cursor, row, ts_ns, lanes, quote, out):
+    """An input that history does not hold: it goes into the log, of one lane, then into the fold."""
     if ts_ns < market["ts_ns"]:
         lane["fault"] = STOP_TIME_BACK
         return
-    market["seq"] += 1
+    desk["inputs"] += 1
+    number_input(market, desk, cursor)
     market["ts_ns"] = ts_ns
-    keep(row, market["seq"], ts_ns, out)
+    if lanes == 1:
+        keep(row, market["seq"], ts_ns, out)
     hear_other(market, lane, row, quote, out)
-    end_of_input(state, out)
+    if lanes == 1:
+        end_of_input(market, lane, out)
 
 
 @jit_inline
-def anything_left(sim, cursor, now_ns):
-    """Whether anything at all comes after now: rows, requests or answers.  The venue may have been walked past now."""
-    return (
-        cursor["i"] < cursor["rows"]
-        or cursor["j"] < cursor["rows"]
-        or sim["clock_ns"] > now_ns
-        or sim["request_due_ns"] != NEVER
-        or sim["answer_due_ns"] != NEVER
-    )
+def anything_left(sim, desk, now_ns):
+    """Whether anything at all comes for a lane after now, its market being over.
 
-
-@jit_inner
-def order_by_seq(out, first):
-    """Insertion sort of out.rows[first:] by seq, inputs before outputs.  Nearly sorted and short."""
-    rows = out["rows"]
-    scratch = rows[OUT_RECORDS - 1]
-    for k in range(first + 1, out["count"]):
-        j = k
-        while j > first and later_record(rows[j - 1], rows[j]):
-            swap(rows[j - 1], rows[j], scratch)
-            j -= 1
-
-
-@jit_inner
-def later_record(a, b):
-    """Whether record a belongs after record b in a log."""
-    return a["seq"] > b["seq"] or (a["seq"] == b["seq"] and a["kind"] >= 128 and b["kind"] < 128)
-
-
-@jit_inner
-def copy_record(source, target):
-    """Copy all fields of an EVENT record."""
-    target["seq"] = source["seq"]
-    target["ts_ns"] = source["ts_ns"]
-    target["ts_venue_ns"] = source["ts_venue_ns"]
-    target["order_id"] = source["order_id"]
-    target["price_ticks"] = source["price_ticks"]
-    target["qty_lots"] = source["qty_lots"]
-    target["aux"] = source["aux"]
-    target["kind"] = source["kind"]
-    target["side"] = source["side"]
-    target["flags"] = source["flags"]
-    target["venue"] = source["venue"]
-    target["instrument"] = source["instrument"]
-
-
-@jit_inner
-def swap(a, b, scratch):
-    """Exchange two records."""
-    copy_record(a, scratch)
-    copy_record(b, a)
-    copy_record(scratch, b)
+    The venue may have been walked past now.
+    """
+    lane = desk["lane"]
+    quiet = sim["request_due"][lane] == NEVER and sim["answer_due"][lane] == NEVER
+    return not quiet or sim["row_ns"] > now_ns or desk["clock_ns"] > now_ns

@@ -68,12 +68,11 @@ else:
 
 
 @jit
-def fingerprint(state):
+def fingerprint(market, lane):
     """Hash of the lane, the tops and every level of every book, hidden ones included.
 
     Work: the words of the record outside the books, plus each book's span from its lowest to its highest level.
     """
-    market, lane = state["market"], state["lane"]
     h = mix(market["seq"], market["ts_ns"])
     # How the strategy is called is no part of what the engine knows.
     external = lane["external"]
@@ -87,6 +86,17 @@ def fingerprint(state):
         for k in range(top.size):
             h = mix(h, top[k])
         h = book_fingerprint(h, market["book"][i])
+    return h
+
+
+@jit
+def own_fingerprint(lane, instruments):
+    """Hash of our own side alone: orders, account, limits, parameters and memory of each instrument."""
+    h = mix(lane["next_order_id"], lane["wakes"])
+    for i in range(instruments):
+        own = words(lane["own"][i])
+        for k in range(own.size):
+            h = mix(h, own[k])
     return h
 
 

@@ -1,7 +1,7 @@
 """How long a request takes to the venue and an answer takes back, by the model of an instrument.
 
 Entry, cancel and response delays are apart, because venues treat them apart.  Chance comes from a counter-based
-generator whose counter is in the record, so a run repeats bit for bit.
+generator whose counters are in a record, so a run repeats bit for bit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ LATENCY = np.dtype(
         ("mu", "<f8", (3,)),  # FITTED: mean of the logarithm of the delay in ns, after the shift
         ("sigma", "<f8", (3,)),
         ("seed", "<i8"),
-        ("counter", "<i8"),
         ("points_start", "<i8"),  # RECORDED: rows of the points array, columns ts, entry, cancel, response in ns
         ("points_stop", "<i8"),
     ]
@@ -41,9 +40,10 @@ LATENCY = np.dtype(
 
 
 @jit
-def delay_ns(latency, points, leg, ts_ns, feed_ns):
+def delay_ns(latency, drawn, points, leg, ts_ns, feed_ns):
     """Delay of one message sent at ts_ns; never negative.
 
+    drawn: a record whose `drawn` counts the random delays so far by leg, each leg in its own order of messages.
     points: int64[n, 4].  leg: ENTRY, CANCEL_ENTRY or RESPONSE.  feed_ns: the feed's latency at that time.
     """
     model = latency["model"]
@@ -53,8 +53,8 @@ def delay_ns(latency, points, leg, ts_ns, feed_ns):
         # Clocks apart can make the feed seem to be heard before it happened; no delay is shorter for that.
         return max(0, int(max(0, feed_ns) * latency["multiplier"][leg]) + latency["constant_ns"][leg])
     if model == FITTED:
-        latency["counter"] += 1
-        drawn_ns = lognormal(latency["seed"], leg, latency["counter"], latency["mu"][leg], latency["sigma"][leg])
+        drawn["drawn"][leg] += 1
+        drawn_ns = lognormal(latency["seed"], leg, drawn["drawn"][leg], latency["mu"][leg], latency["sigma"][leg])
         return latency["constant_ns"][leg] + int(drawn_ns)
     return interpolated_ns(latency, points, leg, ts_ns)
 

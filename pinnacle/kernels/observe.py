@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinnacle.event import ASK, BID, EVENT, ORDER_FILLED
+from pinnacle.event import ASK, BID, EVENT, MAKER, ORDER_FILLED
 from pinnacle.kernels.book import best_ticks
 from pinnacle.kernels.jit import jit_inline, jit_inner
 from pinnacle.kernels.state import NEVER, NO_PRICE
 from pinnacle.limits import MARKOUTS_PENDING_MAX, OBSERVATIONS_MAX, ORDERS_MAX
 
 SAMPLE = 1  # at a fixed interval
-FILL = 2  # an own fill was heard; price and quantity are the fill's
+FILL = 2  # an own fill was heard
 MARKOUT = 3  # a horizon after a fill; `number` is the fill's, `horizon` the index of the horizon
+FUNDED = 4  # funding was paid or received; lanes only, where no samples show it
 
 OBSERVATION = np.dtype(
     [
@@ -31,7 +32,8 @@ OBSERVATION = np.dtype(
         ("buy_ticks", "<i8"),  # our best working quotes, NO_PRICE if none
         ("sell_ticks", "<i8"),
         ("number", "<i8"),  # of the fill, from 0 over all instruments
-        ("horizon", "<i8"),
+        ("horizon", "<i4"),
+        ("lane", "<i4"),
     ]
 )
 HORIZONS = 3
@@ -41,6 +43,7 @@ OBSERVED = np.dtype(
         ("due_ns", "<i8"),  # least time at which something is to be written down
         ("sample_ns", "<i8"),
         ("sample_every_ns", "<i8"),
+        ("lanes", "<i8"),  # above 1: fills and funding of every lane are written down, and nothing else
         ("fills", "<i8"),
         ("dropped", "<i8"),  # mark-outs for which there was no room
         ("horizon_ns", "<i8", (HORIZONS,)),
@@ -58,8 +61,8 @@ _MASK = MARKOUTS_PENDING_MAX - 1
 
 
 @jit_inner
-def write(market, lane, me, ts_ns, kind, number, horizon, observed):
-    """Write down the book's top and the account of one instrument."""
+def write(market, lane, number_of_lane, me, ts_ns, kind, number, horizon, observed):
+    """Write down the book's top and the account of one instrument in one lane."""
     book, own = market["book"][me], lane["own"][me]
     row = observed["rows"][observed["count"]]
     row["ts_ns"] = ts_ns
@@ -75,6 +78,7 @@ def write(market, lane, me, ts_ns, kind, number, horizon, observed):
     row["sell_ticks"] = best_quote(own, ASK)
     row["number"] = number
     row["horizon"] = horizon
+    row["lane"] = number_of_lane
     observed["count"] += 1
 
 
@@ -95,7 +99,7 @@ def observe_due(market, lane, now_ns, observed):
     """Write down what is due before now_ns, once: the state is that after every event up to the due time."""
     if observed["sample_ns"] == observed["due_ns"]:
         for me in range(market["instruments"]):
-            write(market, lane, me, observed["sample_ns"], SAMPLE, -1, -1, observed)
+            write(market, lane, 0, me, observed["sample_ns"], SAMPLE, -1, -1, observed)
         # Nothing happened in the samples that were passed over, so one in a long silence is enough.
         every = observed["sample_every_ns"]
         passed = (now_ns - 1 - observed["sample_ns"]) // every
@@ -104,7 +108,7 @@ def observe_due(market, lane, now_ns, observed):
         k = observed["first"][h]
         if k < observed["end"] and observed["fill_ns"][k & _MASK] + observed["horizon_ns"][h] == observed["due_ns"]:
             me = observed["fill_instrument"][k & _MASK]
-            write(market, lane, me, observed["due_ns"], MARKOUT, k, h, observed)
+            write(market, lane, 0, me, observed["due_ns"], MARKOUT, k, h, observed)
             observed["first"][h] = k + 1
     set_due(observed)
 
@@ -121,12 +125,20 @@ def set_due(observed):
 
 
 @jit_inner
-def observe_answer(market, lane, event, observed):
-    """An own fill was heard: write it down, and remember to look again at each horizon."""
+def observe_answer(market, lane, number_of_lane, event, observed):
+    """An own fill was heard: write it down, and remember to look again at each horizon.
+
+    Of many lanes the fills alone are written: what the market did at other times is the same for all of them.
+    """
     if event["kind"] != ORDER_FILLED:
         return
     me, number = np.int64(event["instrument"]), observed["end"]
-    write(market, lane, me, event["ts_ns"], FILL, number, -1, observed)
+    if observed["lanes"] > 1:
+        # A lane's horizon is free: 1 for a fill as maker.
+        maker = 1 if event["flags"] & MAKER else 0
+        write(market, lane, number_of_lane, me, event["ts_ns"], FILL, number, maker, observed)
+        return
+    write(market, lane, number_of_lane, me, event["ts_ns"], FILL, number, -1, observed)
     for h in range(HORIZONS):
         if number - observed["first"][h] >= MARKOUTS_PENDING_MAX:
             observed["first"][h] += 1
@@ -138,10 +150,11 @@ def observe_answer(market, lane, event, observed):
     set_due(observed)
 
 
-def new_observed(sample_every_ns: int, horizons_ns: tuple[int, ...]) -> np.ndarray:
+def new_observed(sample_every_ns: int, horizons_ns: tuple[int, ...], lanes: int = 1) -> np.ndarray:
     """An observer that samples at a fixed interval (0: never) and marks fills out at the given horizons."""
     observed = np.zeros(1, OBSERVED)
     record = observed[0]
+    record["lanes"] = lanes
     record["sample_every_ns"] = sample_every_ns
     record["sample_ns"] = record["due_ns"] = NEVER
     record["horizon_ns"][:] = horizons_ns

@@ -52,7 +52,7 @@ TOP = np.dtype(
     [
         ("bid_ticks", "<i8"),
         ("ask_ticks", "<i8"),  # NO_PRICE where a side is empty
-        ("mid2_ticks", "<i8"),  # best bid + best ask when both were last there, 0 before
+        ("mid2_ticks", "<i8"),  # best bid + best ask, 0 where a side is empty
         ("bid_lots", "<i8"),
         ("ask_lots", "<i8"),
         ("trade_ticks", "<i8"),
@@ -216,12 +216,12 @@ def state_dtype(instruments: int) -> np.dtype:
     return np.dtype([("market", market_dtype(instruments)), ("lane", lane_dtype(instruments))])
 
 
-def zeroed(dtype: np.dtype) -> np.ndarray:
-    """One record of zeros in pages of the system's own size.
+def zeroed(dtype: np.dtype, count: int = 1) -> np.ndarray:
+    """`count` records of zeros in pages of the system's own size.
 
     numpy asks for huge pages, and each touch of a sparse window would then take 2 MiB of memory for a few levels.
     """
-    return np.frombuffer(mmap.mmap(-1, dtype.itemsize), dtype, 1)
+    return np.frombuffer(mmap.mmap(-1, dtype.itemsize * count), dtype, count)
 
 
 def new_state(instruments: int) -> np.ndarray:

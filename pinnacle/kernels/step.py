@@ -80,12 +80,15 @@ def step(state, event, quote, out):
             hear_level(market, event)
         else:
             me, kind, side = np.int64(event["instrument"]), np.int64(event["kind"]), np.int64(event["side"])
-            hear_market_rare(market, lane, me, kind, side, event["price_ticks"], event["qty_lots"], out)
+            hear_market_rare(market, me, kind, side, event["price_ticks"], event["qty_lots"])
+            if kind >= FUNDING:
+                hear_market_own(market, lane, me, kind, event["price_ticks"], event["qty_lots"], out)
         if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED:
+            refresh_tops(market)
             wake_feed(market, lane, np.int64(event["instrument"]), quote, out)
     else:
         hear_other(market, lane, event, quote, out)
-    end_of_input(state, out)
+    end_of_input(market, lane, out)
 
 
 @jit_inline
@@ -101,8 +104,8 @@ def hear_level(market, event):
 
 
 @jit_inner
-def hear_market_rare(market, lane, me, kind, side, price_ticks, qty_lots, out):
-    """Trades, tickers, clears, funding and the health of the link."""
+def hear_market_rare(market, me, kind, side, price_ticks, qty_lots):
+    """What trades, tickers, clears and the health of the link change in the market's own record."""
     top = market["top"][me]
     if kind == TRADE:
         top["trade_ticks"] = price_ticks
@@ -120,17 +123,25 @@ def hear_market_rare(market, lane, me, kind, side, price_ticks, qty_lots, out):
             top["ticker_ask_ticks"], top["ticker_ask_lots"] = price_ticks, qty_lots
     elif kind == BOOK_CLEAR:
         clear(market["book"][me], side, price_ticks)
-    elif kind == FUNDING:
-        if price_ticks == 0:
-            refresh_top(market, me)
-            price_ticks = top["mid2_ticks"] // 2
-        account.book_funding(lane["own"][me], qty_lots, price_ticks)
     elif kind == LINK_UP:
         top["link"] = LINK_LIVE
     elif kind == LINK_DOWN or kind == LINK_GAP or kind == LINK_STALE:
         top["link"] = LINK_IS_STALE
+
+
+@jit_inner
+def hear_market_own(market, lane, me, kind, price_ticks, qty_lots, out):
+    """What funding and a lost link change on our side."""
+    own = lane["own"][me]
+    if kind == FUNDING:
+        if price_ticks == 0:
+            refresh_top(market, me)
+            price_ticks = market["top"][me]["mid2_ticks"] // 2
+            if price_ticks == 0:
+                price_ticks = max(0, market["top"][me]["trade_ticks"])
+        account.book_funding(own, qty_lots, price_ticks)
+    elif kind == LINK_DOWN or kind == LINK_GAP or kind == LINK_STALE:
         say(market, me, ALERT, 0, 0, 0, 0, ALERT_STALE, 0, out)
-        own = lane["own"][me]
         if own["traded"]:
             own["want"]["count"] = 0
             reconcile(market, lane, me, out)
@@ -142,13 +153,16 @@ def hear_other(market, lane, event, quote, out):
     kind, me = np.int64(event["kind"]), np.int64(event["instrument"])
     if kind == TIMER:
         if lane["wake_on"] & WAKE_TIMER:
+            refresh_tops(market)
             wake_all(market, lane, quote, out)
     elif ORDER_ACKNOWLEDGED <= kind <= ORDER_UNKNOWN:
         hear_answer(market, lane, event, out)
         if lane["wake_on"] & WAKE_ORDER:
+            refresh_tops(market)
             wake(market, lane, me, quote, out)
     elif kind == OPERATOR_PAUSE:
         lane["paused"] = 1
+        refresh_tops(market)
         wake_all(market, lane, quote, out)
     elif kind == OPERATOR_RESUME:
         if lane["killed"] == 0:
@@ -156,6 +170,7 @@ def hear_other(market, lane, event, quote, out):
     elif kind == OPERATOR_KILL or kind == OPERATOR_FLATTEN:
         lane["paused"] = 1
         lane["killed"] = 1
+        refresh_tops(market)
         wake_all(market, lane, quote, out)
     elif kind == PARAMETER_SET:
         lane["own"][me]["params"][event["aux"]] = event["price_ticks"] / PARAMETER_SCALE
@@ -196,10 +211,17 @@ def refresh_top(market, me):
     if near_edge(book):
         recentre(book, best_ticks(book, 0 if book["best"][0] >= 0 else 1))
     top["bid_ticks"], top["ask_ticks"] = best_ticks(book, 0), best_ticks(book, 1)
-    if book["best"][0] >= 0 and book["best"][1] >= 0:
-        top["mid2_ticks"] = top["bid_ticks"] + top["ask_ticks"]
+    both = book["best"][0] >= 0 and book["best"][1] >= 0
+    top["mid2_ticks"] = top["bid_ticks"] + top["ask_ticks"] if both else 0
     top["bid_lots"] = book["lots"][0, book["best"][0]] if book["best"][0] >= 0 else 0
     top["ask_lots"] = book["lots"][1, book["best"][1]] if book["best"][1] >= 0 else 0
+
+
+@jit_inner
+def refresh_tops(market):
+    """The tops of all instruments, before any strategy is woken."""
+    for k in range(market["instruments"]):
+        refresh_top(market, k)
 
 
 @jit_inline
@@ -220,15 +242,16 @@ def wake_all(market, lane, quote, out):
 
 @jit_inner
 def wake(market, lane, me, quote, out):
-    """Ask the strategy what it wants on one instrument, then send the fewest commands that give it that."""
+    """Ask the strategy what it wants on one instrument, then send the fewest commands that give it that.
+
+    The tops must be fresh.
+    """
     own = lane["own"][me]
     if own["traded"] == 0:
         return
     want = own["want"]
     want["count"], want["hold"], want["fault"] = 0, 0, 0
     if lane["paused"] == 0 and market["top"][me]["link"] == LINK_LIVE:
-        for k in range(market["instruments"]):
-            refresh_top(market, k)
         lane["wakes"] += 1
         if lane["external"]:
             own["due"] = 1
@@ -264,21 +287,21 @@ def answer_external(state, out):
         if lane["own"][me]["due"]:
             lane["own"][me]["due"] = 0
             answer_want(market, lane, me, out)
-    end_of_input(state, out)
+    end_of_input(market, lane, out)
 
 
 @jit_inline
-def end_of_input(state, out):
+def end_of_input(market, lane, out):
     """A checkpoint after every so many inputs, so that a replay can tell early where it went another way."""
-    if state["market"]["seq"] == state["lane"]["checkpoint_seq"] and state["lane"]["due"] == 0:
-        checkpoint(state, out)
+    if market["seq"] == lane["checkpoint_seq"] and lane["due"] == 0:
+        checkpoint(market, lane, out)
 
 
 @jit_inner
-def checkpoint(state, out):
+def checkpoint(market, lane, out):
     """Say the fingerprint of the state as it is after this input, and when the next one is due."""
-    say(state["market"], 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(state), 0, out)
-    state["lane"]["checkpoint_seq"] += state["lane"]["checkpoint_every"]
+    say(market, 0, CHECKPOINT, 0, 0, 0, 0, fingerprint(market, lane), 0, out)
+    lane["checkpoint_seq"] += lane["checkpoint_every"]
 
 
 @jit

@@ -47,6 +47,7 @@ from pinnacle.kernels.state import (
     STOP_TOO_MANY_QUOTES,
 )
 from pinnacle.kernels.step import answer_external
+from pinnacle.kernels.venue import Venues
 from pinnacle.kernels.weave import WOVEN
 from pinnacle.log.manifest import (
     HistoryFile,
@@ -189,9 +190,9 @@ class Backtest:
         # Reading begins before compiling or loading the kernels, which takes as long.
         market = ReadAhead(feed.woven())
         state = engine_state(self.config, self.instruments, self.strategy, self.where)
-        sim, points = simulated_venue(self.config, self.instruments, self.where)
+        venues, points = simulated_venue(self.config, self.instruments, self.where)
         quote = bind(self.strategy, len(state[0]["lane"]["own"]))
-        cursor = self._cursor(feed, sim, points)
+        cursor = self._cursor(feed, venues, points)
         observed = new_observed(self.config.run.sample_ms * 1_000_000, HORIZONS_NS)
         observed[0]["sample_ns"] = observed[0]["due_ns"] = feed.first_ns + self.config.run.sample_ms * 1_000_000
         out = np.zeros(1, OUT)
@@ -201,7 +202,7 @@ class Backtest:
             with ObservationFile(self.out / "observations.parquet") as observations:
                 try:
                     drive_to_end(
-                        self, market, state, sim, cursor, points, quote, out, observed, logbook, observations, counts
+                        self, market, state, venues, cursor, points, quote, out, observed, logbook, observations, counts
                     )
                 finally:
                     _empty_out(out, cursor, logbook, counts)
@@ -216,7 +217,7 @@ class Backtest:
         manifest.counts = _named_counts(counts, state, cursor)
         manifest.fingerprint = fingerprint_text(state)
 
-    def _cursor(self, feed: Feed, sim: np.ndarray, points: np.ndarray) -> np.ndarray:
+    def _cursor(self, feed: Feed, venues: Venues, points: np.ndarray) -> np.ndarray:
         cursor = np.zeros(1, drives.CURSOR)
         record = cursor[0]
         every_ns = round(self.config.wake.every_ms * 1_000_000)
@@ -226,7 +227,7 @@ class Backtest:
         record["snapshots"] = self.config.run.snapshots
         record["snapped"] = self.config.run.checkpoint_every - 1
         record["stop_ns"] = self.config.run.stop_ns or NEVER - 1
-        least = least_latency(sim, points, len(self.instruments))
+        least = least_latency(venues, points, len(self.instruments))
         record["request_least_ns"], record["answer_least_ns"] = least
         return cursor
 
@@ -235,7 +236,7 @@ def drive_to_end(
     run: Backtest,
     market: ReadAhead[tuple[np.ndarray, np.ndarray]],
     state: np.ndarray,
-    sim: np.ndarray,
+    venues: Venues,
     cursor: np.ndarray,
     points: np.ndarray,
     quote: int,
@@ -252,7 +253,10 @@ def drive_to_end(
         if run.interrupted:
             raise KeyboardInterrupt
         try:
-            code = drives.drive(state[0], sim[0], record, rows, events, points, quote, out[0], observed[0])
+            code = drives.drive(
+                state[0]["market"], state[0]["lane"], venues.sim[0], venues.desks[0], venues.resting[0],
+                record, rows, events, points, quote, out[0], observed[0],
+            )  # fmt: skip
         except Exception as error:
             if state[0]["lane"]["calling"]:
                 raise raised(run.strategy, error) from error
@@ -269,7 +273,7 @@ def drive_to_end(
             record["snapped"] = state[0]["lane"]["checkpoint_seq"]
             write_snapshot(run.out, state)
         elif code == drives.FAULT:
-            raise stopped(run.strategy, run.instruments, int(state[0]["lane"]["fault"] or sim[0]["fault"]), state)
+            raise stopped(run.strategy, run.instruments, int(state[0]["lane"]["fault"] or venues.desks[0]["fault"]), state)
         else:
             return
 
@@ -401,7 +405,8 @@ def _cpu() -> str:
 
 def fingerprint_text(state: np.ndarray) -> str:
     """The fingerprint of a state as 16 hex digits."""
-    return f"{int(fingerprint(state[0])) & ((1 << 64) - 1):016x}"
+    print_ = int(fingerprint(state[0]["market"], state[0]["lane"]))
+    return f"{print_ & ((1 << 64) - 1):016x}"
 
 
 def _named_counts(counts: dict[int, int], state: np.ndarray, cursor: np.ndarray) -> dict[str, int]:

@@ -25,7 +25,8 @@ from pinnacle.kernels.venue import (
     STP_EXPIRE_MAKER,
     STP_EXPIRE_TAKER,
     STP_NONE,
-    new_sim,
+    Venues,
+    new_venues,
 )
 from pinnacle.limits import CASH_UNITS_MAX, INSTRUMENT_CAPACITIES, LATENCY_POINTS_MAX, QTY_LOTS_MAX
 
@@ -112,28 +113,30 @@ def _lots(value: Exact, instrument: Instrument, what: str, rounding: str = ROUND
     return lots
 
 
-def simulated_venue(config: Config, instruments: list[Instrument], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """The simulated venues before the first event (an array of one record), and the points of recorded latencies."""
-    sim = new_sim(capacity_for(len(instruments)))
-    record = sim[0]
+def simulated_venue(
+    config: Config, instruments: list[Instrument], where: str, lanes: int = 1
+) -> tuple[Venues, np.ndarray]:
+    """The simulated venues before the first event, and the points of recorded latencies."""
+    made = new_venues(capacity_for(len(instruments)), lanes)
+    record = made.sim[0]
     record["instruments"] = len(instruments)
     venues = venue_table(instruments)
     points: list[np.ndarray] = [np.zeros((0, 4), np.int64)]
     for k, (one, instrument) in enumerate(zip(config.instruments, instruments)):
-        own = record["own"][k]
-        own["venue"] = venues.index(instrument.venue)
-        own["fill_model"] = FILL_WHOLE if one.fills.model == "whole" else FILL_PARTIAL
-        own["queue_model"] = queue_kernel.MODELS[one.queue.model]
-        own["queue_n"] = one.queue.n
-        own["lot_qty"] = float(instrument.lot)
-        own["stp"] = _SELF_TRADE[one.fills.self_trade]
-        own["maker_ppb"] = round(one.fees.maker_bps * 100_000)
-        own["taker_ppb"] = round(one.fees.taker_bps * 100_000)
-        own["units_per_ticklot"] = instrument.units_per_ticklot
-        own["qty_min_lots"] = max(1, _lots(str(instrument.qty_min), instrument, f"{where}: qty_min", ROUND_CEILING))
-        own["notional_min_units"] = math.ceil(instrument.notional_min.scaleb(instrument.money_digits))
-        _set_latency(own["latency"], one.latency, config.run.seed + k, points, where)
-    return sim, np.concatenate(points)
+        site = record["site"][k]
+        site["venue"] = venues.index(instrument.venue)
+        site["fill_model"] = FILL_WHOLE if one.fills.model == "whole" else FILL_PARTIAL
+        site["queue_model"] = queue_kernel.MODELS[one.queue.model]
+        site["queue_n"] = one.queue.n
+        site["lot_qty"] = float(instrument.lot)
+        site["stp"] = _SELF_TRADE[one.fills.self_trade]
+        site["maker_ppb"] = round(one.fees.maker_bps * 100_000)
+        site["taker_ppb"] = round(one.fees.taker_bps * 100_000)
+        site["units_per_ticklot"] = instrument.units_per_ticklot
+        site["qty_min_lots"] = max(1, _lots(str(instrument.qty_min), instrument, f"{where}: qty_min", ROUND_CEILING))
+        site["notional_min_units"] = math.ceil(instrument.notional_min.scaleb(instrument.money_digits))
+        _set_latency(site["latency"], one.latency, config.run.seed + k, points, where)
+    return made, np.concatenate(points)
 
 
 def _set_latency(record: np.void, model: Latency, seed: int, points: list[np.ndarray], where: str) -> None:
@@ -182,9 +185,9 @@ def _latency_points(file: str, where: str) -> np.ndarray:
     return points
 
 
-def least_latency(sim: np.ndarray, points: np.ndarray, count: int) -> tuple[int, int]:
+def least_latency(venues: Venues, points: np.ndarray, count: int) -> tuple[int, int]:
     """(no request takes less, no answer takes less), in ns, over the instruments of a run."""
-    latencies: list[Any] = [sim[0]["own"][k]["latency"] for k in range(count)]
+    latencies: list[Any] = [venues.sim[0]["site"][k]["latency"] for k in range(count)]
     return (
         min(int(least_ns(one, points, False)) for one in latencies),
         min(int(least_ns(one, points, True)) for one in latencies),

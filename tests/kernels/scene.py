@@ -34,7 +34,7 @@ from pinnacle.kernels.latency import least_ns
 from pinnacle.kernels.observe import new_observed
 from pinnacle.kernels.state import NEVER, OUT, WAKE_FEED, WAKE_TIMER, new_state
 from pinnacle.kernels.step import answer_external, fold
-from pinnacle.kernels.venue import FILL_WHOLE, new_sim
+from pinnacle.kernels.venue import FILL_WHOLE, new_venues
 from pinnacle.kernels.weave import WOVEN, pack, weave
 
 # More than any scene asks its script; a run that goes on and on is stopped here.
@@ -126,7 +126,7 @@ class Scene:
         linger_ns: int = NEVER // 4,
     ) -> None:
         self.linger_ns = linger_ns
-        self.state, self.sim, self.out = new_state(1), new_sim(1), np.zeros(1, OUT)
+        self.state, self.venues, self.out = new_state(1), new_venues(1), np.zeros(1, OUT)
         self.points = np.zeros((0, 4), np.int64)
         self.observed = new_observed(0, (1, 2, 3))
         self.cursor = np.zeros(1, drives.CURSOR)
@@ -135,9 +135,9 @@ class Scene:
         self.records = np.zeros(0, EVENT)
         self.fault = 0
         market_, lane = self.state[0]["market"], self.state[0]["lane"]
-        market_["instruments"] = self.sim[0]["instruments"] = 1
+        market_["instruments"] = self.venues.sim[0]["instruments"] = 1
         lane["external"], lane["wake_on"] = quote == 0, wake_on
-        self.own, self.venue = lane["own"][0], self.sim[0]["own"][0]
+        self.own, self.venue = lane["own"][0], self.venues.sim[0]["site"][0]
         self.own["traded"] = 1
         self.own["units_per_ticklot"] = self.venue["units_per_ticklot"] = 1
         self.own["tick"] = self.own["lot"] = self.venue["lot_qty"] = 1.0
@@ -176,8 +176,9 @@ class Scene:
         calls = 0
         while True:
             code = drives.drive(
-                state, self.sim[0], cursor, held, log, self.points, self.quote, self.out[0], self.observed[0]
-            )
+                state["market"], state["lane"], self.venues.sim[0], self.venues.desks[0], self.venues.resting[0],
+                cursor, held, log, self.points, self.quote, self.out[0], self.observed[0],
+            )  # fmt: skip
             if code == drives.NEED_ROWS:
                 batch = next(batches, None)
                 if batch is None:
@@ -198,7 +199,7 @@ class Scene:
             elif code == drives.OBSERVED_FULL:
                 self.observed[0]["count"] = 0
             elif code == drives.FAULT:
-                self.fault = int(state["lane"]["fault"] or self.sim[0]["fault"])
+                self.fault = int(state["lane"]["fault"] or self.venues.desks[0]["fault"])
                 break
             else:
                 assert code == drives.ENDED
@@ -222,7 +223,7 @@ class Scene:
 
     def fingerprint(self) -> int:
         """Of the state at the end."""
-        return int(fingerprint(self.state[0]))
+        return int(fingerprint(self.state[0]["market"], self.state[0]["lane"]))
 
     def tale(self, start: int = 0) -> list[str]:
         """One line for each command and answer from a time on; an answer is told at the time when it was heard."""
@@ -252,7 +253,7 @@ class Scene:
                 answer_external(state[0], out[0])
             outputs.append(out[0]["rows"][: int(out[0]["count"])].copy())
             out[0]["count"] = 0
-        return np.concatenate(outputs), int(fingerprint(state[0]))
+        return np.concatenate(outputs), int(fingerprint(state[0]["market"], state[0]["lane"]))
 
 
 def answer_due(script: Any, state: np.void, asked: set[int]) -> None:

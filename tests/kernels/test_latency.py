@@ -24,6 +24,7 @@ from pinnacle.kernels.latency import (
 )
 
 NONE = np.zeros((0, 4), np.int64)
+DRAWS = np.zeros(1, [("drawn", "<i8", (3,))])
 LEGS = (ENTRY, CANCEL_ENTRY, RESPONSE)
 
 
@@ -39,7 +40,7 @@ def latency(model, constants=(0, 0, 0), **fields):
 def test_constant():
     """A constant latency is that of its leg, whenever and whatever the feed does."""
     _owner, one = latency(CONSTANT, (3, 5, 7))
-    assert [delay_ns(one, NONE, leg, 99, 1_000) for leg in LEGS] == [3, 5, 7]
+    assert [delay_ns(one, DRAWS[0], NONE, leg, 99, 1_000) for leg in LEGS] == [3, 5, 7]
     assert (least_ns(one, NONE, False), least_ns(one, NONE, True)) == (3, 7)
 
 
@@ -65,7 +66,7 @@ def test_recorded_is_the_line_between_measurements(points, now):
         low, high = points[max(0, k - 1)], points[min(k, len(points) - 1)]
         share = Fraction(now - low[0], high[0] - low[0]) if low[0] < now and high[0] > low[0] else Fraction(0)
         exact = low[1 + leg] + share * (high[1 + leg] - low[1 + leg])
-        delay = delay_ns(one, table, leg, now, 0)
+        delay = delay_ns(one, DRAWS[0], table, leg, now, 0)
         assert abs(delay - exact) <= 1 + abs(exact) * Fraction(1, 10**12)
         assert delay >= least_ns(one, table, leg == RESPONSE)
         if now in times:
@@ -78,7 +79,7 @@ def test_feed_is_scaled_and_never_negative(feed, multiplier, constant):
     """A feed delay is the feed's own times a factor plus a constant, cut at zero, and not below the least promised."""
     _owner, one = latency(FEED, (constant,) * 3, multiplier=multiplier)
     for leg in LEGS:
-        delay = delay_ns(one, NONE, leg, 0, feed)
+        delay = delay_ns(one, DRAWS[0], NONE, leg, 0, feed)
         assert delay == max(0, int(feed * multiplier) + constant)
         assert delay >= least_ns(one, NONE, leg == RESPONSE)
 
@@ -87,16 +88,17 @@ def test_feed_ahead_of_its_own_clock_keeps_the_bound():
     """With clocks apart a row is heard before its venue dates it; even then no delay is below the least promised."""
     _owner, one = latency(FEED, (1_000,) * 3, multiplier=1.0)
     for leg in LEGS:
-        assert delay_ns(one, NONE, leg, 0, -400) >= least_ns(one, NONE, leg == RESPONSE)
+        assert delay_ns(one, DRAWS[0], NONE, leg, 0, -400) >= least_ns(one, NONE, leg == RESPONSE)
 
 
 def test_fitted_repeats_and_keeps_its_shift():
-    """Drawn delays repeat from the same counter, advance it by one a message, and never undercut the shift."""
+    """Drawn delays repeat from the same counts, each leg counts its own messages, and none undercuts the shift."""
 
     def drawn(counter):
-        _owner, one = latency(FITTED, (100, 200, 300), seed=5, counter=counter, mu=3.0, sigma=1.0)
-        delays = [[delay_ns(one, NONE, leg, 0, 0) for leg in LEGS] for _ in range(50)]
-        assert one["counter"] == counter + 150
+        _owner, one = latency(FITTED, (100, 200, 300), seed=5, mu=3.0, sigma=1.0)
+        draws = np.full_like(DRAWS, counter)
+        delays = [[delay_ns(one, draws[0], NONE, leg, 0, 0) for leg in LEGS] for _ in range(50)]
+        assert draws[0]["drawn"].tolist() == [counter + 50] * 3
         assert least_ns(one, NONE, False) == 100 and least_ns(one, NONE, True) == 300
         return delays
 
