@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument, decimal_of
 
@@ -43,13 +44,15 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Run(Section, forbid_unknown_fields=True, kw_only=True):
     """seed: of every random draw.  checkpoint_every: inputs between fingerprints.  snapshots: keep the state at each.
     sample_ms: between samples of the report.  record: "own" logs timers, answers and commands; "full" logs the market
-    too.  stop_ns: nothing after this time is heard (0: the whole history)."""
+    too.  start_ns: the strategy starts here, flat, over a warm book (0: from the first event).  stop_ns: nothing after
+    this time is heard (0: the whole history)."""
 
     seed: Count = 0
     checkpoint_every: Positive = 1 << 20
     snapshots: bool = True
     sample_ms: SampleMs = 100
     record: Literal["own", "full"] = "own"
+    start_ns: TimeNs = 0
     stop_ns: TimeNs = 0
 
 
@@ -195,6 +198,7 @@ class Config(Section, forbid_unknown_fields=True, kw_only=True):
     strategy: StrategyChoice = msgspec.field(default_factory=StrategyChoice)
     wake: Wake = msgspec.field(default_factory=Wake)
     data: Data = msgspec.field(default_factory=Data)
+    optimize: Optimize = msgspec.field(default_factory=Optimize)
     instruments: list[InstrumentConfig]
 
 
@@ -273,12 +277,17 @@ def parse_config(raw: Mapping[str, Any], where: str) -> Config:
             own = instrument.get(name, {}) if isinstance(instrument, dict) else None
             if isinstance(own, dict):
                 instrument[name] = {**section, **own}
+    optimize = tables.get("optimize")
+    ranges = optimize.get("search") if isinstance(optimize, dict) else None
+    for name, section in ranges.items() if isinstance(ranges, dict) else ():
+        # By itself first, so that an error names the parameter.
+        _converted(section, SearchRange, f"optimize.search.{name}", where)
     config: Config = _converted(tables, Config, "", where)
     _check(config, where)
     return config
 
 
-def _converted(tables: Any, struct: type[Section], name: str, where: str) -> Any:
+def _converted(tables: Any, struct: type[msgspec.Struct], name: str, where: str) -> Any:
     """Plain tables as a typed section, its numbers finite.  name: its key in the file, "" for the whole."""
     try:
         section = msgspec.convert(tables, struct)
@@ -304,9 +313,10 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
 
 
 # --- what an error says -------------------------------------------------------------------------------------------
-_SECTIONS: dict[str, type[Section]] = {
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
     "run": Run, "strategy": StrategyChoice, "wake": Wake, "data": Data, "latency": Latency, "queue": Queue,
     "fills": Fills, "fees": Fees, "funding": Funding, "risk": Risk, "instruments": InstrumentConfig,
+    "optimize": Optimize,
 }  # fmt: skip
 _WORDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",
@@ -315,7 +325,7 @@ _WORDS = {
 _RELATIONS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
 
-def _complaint(text: str, tables: Any, struct: type[Section], name: str) -> str:
+def _complaint(text: str, tables: Any, struct: type[msgspec.Struct], name: str) -> str:
     """A validation error's text in the words of the file: the key, what was found there, what belongs there."""
     what, _, path = text.partition(" - at `$")
     steps = [step.rstrip("]") for step in path.rstrip("`").replace("[...]", ".*").replace("[", ".").split(".") if step]
@@ -376,6 +386,12 @@ def _check(config: Config, where: str) -> None:
         )
     if not any(one.trade for one in config.instruments):
         raise OperatorError(f"{where}: no instrument has trade = true, so there is nothing to quote")
+    if 0 < config.run.stop_ns <= config.run.start_ns:
+        raise OperatorError(
+            f"{where}: run.start_ns is {config.run.start_ns} and run.stop_ns {config.run.stop_ns}, so nothing lies "
+            "between; set stop_ns after start_ns, or to 0 for the end of the history"
+        )
+    check_optimize(config.optimize, where)
     for key in ("first", "last"):
         day = getattr(config.data, key)
         try:

@@ -21,7 +21,9 @@ __all__ = [
 class Param:
     """One number a strategy can be tuned by: the single source of its default, its bounds and its documentation.
 
-    log: the search walks it on a logarithmic scale.  whole: only whole numbers make sense.
+    log: the search walks it on a logarithmic scale.  whole: only whole numbers make sense.  search: what `optimize`
+    walks unless its config says otherwise: True for low to high, (from, to) for the part of it that makes sense, False
+    for a number that is chosen rather than tuned, such as a size, a limit or a warm-up.
     """
 
     name: str
@@ -32,3 +34,4 @@ class Param:
     about: str
     log: bool = False
     whole: bool = False
+    search: tuple[float, float] | bool = True

@@ -16,16 +16,21 @@ from pinnacle.kernels.spread import as_reservation, as_spread
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("gamma", 0.05, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
-    Param("intensity_k", 1.2, low=0.01, high=1000.0, unit="per bps of the mid", about="thinning of fills", log=True),
-    Param(
-        "horizon_s", 10.0, low=0.001, high=86_400.0, unit="s", about="T, time the position is held against", log=True
-    ),
-    Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility", log=True),
-    Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
-    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this"),
-)
+    Param("gamma", 0.05, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion",
+          log=True, search=(0.001, 5.0)),
+    Param("intensity_k", 1.2, low=0.01, high=1000.0, unit="per bps of the mid", about="thinning of fills",
+          log=True, search=(0.1, 20.0)),
+    Param("horizon_s", 10.0, low=0.001, high=86_400.0, unit="s", about="T, time the position is held against",
+          log=True, search=(1.0, 300.0)),
+    Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility",
+          log=True, search=(5.0, 300.0)),
+    Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote",
+          log=True, search=False),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote",
+          log=True, search=False),
+    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this",
+          search=False),
+)  # fmt: skip
 MEMORY = {"variance": VARIANCE_SIZE}
 
 # A mid that bounces by a tick makes short samples look wilder than the market is.

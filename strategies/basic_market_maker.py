@@ -14,17 +14,27 @@ from pinnacle.kernels.spread import inventory_skew, volatility_half_spread
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("half_spread_bps", 0.2, low=0.0, high=100.0, unit="bps of the mid", about="half-spread when nothing moves"),
-    Param("volatility_factor", 0.5, low=0.0, high=10.0, unit="deviations", about="widens the half-spread"),
-    Param("volatility_horizon_s", 1.0, low=0.01, high=600.0, unit="s", about="time of one deviation", log=True),
-    Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility", log=True),
-    Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
-    Param("imbalance_bps", 0.1, low=-10.0, high=10.0, unit="bps of the mid", about="lean when all the depth is bids"),
-    Param("depth_ticks", 20, low=1, high=200, unit="ticks", about="depth from each best that counts", whole=True),
-    Param("skew_bps", 0.3, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position"),
-    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this"),
-)
+    Param("half_spread_bps", 0.2, low=0.0, high=100.0, unit="bps of the mid", about="half-spread when nothing moves",
+          search=(0.0, 5.0)),
+    Param("volatility_factor", 0.5, low=0.0, high=10.0, unit="deviations", about="widens the half-spread",
+          search=(0.0, 3.0)),
+    Param("volatility_horizon_s", 1.0, low=0.01, high=600.0, unit="s", about="time of one deviation",
+          log=True, search=(0.1, 60.0)),
+    Param("half_life_s", 30.0, low=1.0, high=3600.0, unit="s", about="memory of the volatility",
+          log=True, search=(5.0, 300.0)),
+    Param("warmup_s", 5.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote",
+          log=True, search=False),
+    Param("imbalance_bps", 0.1, low=-10.0, high=10.0, unit="bps of the mid", about="lean when all the depth is bids",
+          search=(-1.0, 1.0)),
+    Param("depth_ticks", 20, low=1, high=200, unit="ticks", about="depth from each best that counts",
+          whole=True, search=(1, 100)),
+    Param("skew_bps", 0.3, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position",
+          search=(0.0, 3.0)),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote",
+          log=True, search=False),
+    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this",
+          search=False),
+)  # fmt: skip
 MEMORY = {"variance": VARIANCE_SIZE}
 
 # A mid that bounces by a tick makes short samples look wilder than the market is.

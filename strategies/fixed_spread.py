@@ -8,12 +8,13 @@ from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 # Every number the strategy can be tuned by: default, bounds, unit.  The config's [strategy.params] may set any of them.
 PARAMS = (
-    Param(
-        "half_spread_bps", 0.5, low=0.0, high=100.0, unit="bps of the mid", about="distance of each quote from the mid"
-    ),
-    Param("order_qty", 0.01, low=0.0, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this"),
-)
+    Param("half_spread_bps", 0.5, low=0.0, high=100.0, unit="bps of the mid",
+          about="distance of each quote from the mid", search=(0.0, 5.0)),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote",
+          log=True, search=False),
+    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this",
+          search=False),
+)  # fmt: skip
 
 
 @jit

@@ -27,15 +27,23 @@ from pinnacle.kernels.spread import glft_c1, glft_c2, glft_half_spread, glft_ske
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("gamma", 0.1, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion", log=True),
-    Param("adjust_spread", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the half-spread"),
-    Param("adjust_skew", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the skew"),
-    Param("bucket_bps", 0.05, low=0.001, high=10.0, unit="bps of the mid", about="step of distances", log=True),
-    Param("half_life_s", 60.0, low=1.0, high=3600.0, unit="s", about="memory of A, k and sigma", log=True),
-    Param("warmup_s", 10.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote", log=True),
-    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this"),
-)
+    Param("gamma", 0.1, low=1e-6, high=100.0, unit="per bps of the mid", about="risk aversion",
+          log=True, search=(0.001, 5.0)),
+    Param("adjust_spread", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the half-spread",
+          search=(0.1, 3.0)),
+    Param("adjust_skew", 1.0, low=0.0, high=10.0, unit="factor", about="1 by theory, multiplies the skew",
+          search=(0.0, 3.0)),
+    Param("bucket_bps", 0.05, low=0.001, high=10.0, unit="bps of the mid", about="step of distances",
+          log=True, search=(0.01, 0.5)),
+    Param("half_life_s", 60.0, low=1.0, high=3600.0, unit="s", about="memory of A, k and sigma",
+          log=True, search=(5.0, 300.0)),
+    Param("warmup_s", 10.0, low=0.1, high=3600.0, unit="s", about="time watched before the first quote",
+          log=True, search=False),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote",
+          log=True, search=False),
+    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="no more on a side than this",
+          search=False),
+)  # fmt: skip
 BUCKETS = 60
 REACH_SIZE = REACH_HEADER + BUCKETS
 MEMORY = {"variance": VARIANCE_SIZE, "reach": REACH_SIZE, "bucket_ticks": 1, "mid_ticks": 1, "trade_count": 1}

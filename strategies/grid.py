@@ -13,14 +13,20 @@ from pinnacle.kernels.spread import inventory_skew
 from pinnacle.strategy import ASK, BID, NO_PRICE, POST_ONLY, Param, hold, jit, want_order
 
 PARAMS = (
-    Param("levels", 5, low=1, high=20, unit="orders a side", about="levels of each side", whole=True),
-    Param("spacing_bps", 1.0, low=0.001, high=1000.0, unit="bps of the mid", about="between two levels", log=True),
-    Param("half_spread_bps", 1.0, low=0.0, high=100.0, unit="bps of the mid", about="no level nearer to the centre"),
-    Param("skew_bps", 2.0, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position"),
-    Param("growth", 1.0, low=0.5, high=3.0, unit="factor a level", about="size of a level over the one before it"),
-    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of the nearest level", log=True),
-    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this"),
-)
+    Param("levels", 5, low=1, high=20, unit="orders a side", about="levels of each side", whole=True, search=(1, 10)),
+    Param("spacing_bps", 1.0, low=0.001, high=1000.0, unit="bps of the mid", about="between two levels",
+          log=True, search=(0.1, 10.0)),
+    Param("half_spread_bps", 1.0, low=0.0, high=100.0, unit="bps of the mid", about="no level nearer to the centre",
+          search=(0.0, 5.0)),
+    Param("skew_bps", 2.0, low=0.0, high=100.0, unit="bps of the mid", about="lean against a full position",
+          search=(0.0, 10.0)),
+    Param("growth", 1.0, low=0.5, high=3.0, unit="factor a level", about="size of a level over the one before it",
+          search=(0.75, 1.5)),
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of the nearest level",
+          log=True, search=False),
+    Param("position_max", 0.05, low=1e-9, high=1e6, unit="base currency", about="no more on a side than this",
+          search=False),
+)  # fmt: skip
 MEMORY = {"measured_at_ticks": 1}
 
 

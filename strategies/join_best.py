@@ -7,11 +7,11 @@ an order that is not at its side's best is cancelled, and a new one is sent once
 from pinnacle.strategy import NO_PRICE, Param, hold, jit, want_ask, want_bid
 
 PARAMS = (
-    Param("order_qty", 0.01, low=0.0, high=1e6, unit="base currency", about="size of each quote", log=True),
-    Param(
-        "position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here"
-    ),
-)
+    Param("order_qty", 0.01, low=1e-9, high=1e6, unit="base currency", about="size of each quote",
+          log=True, search=False),
+    Param("position_max", 0.05, low=0.0, high=1e6, unit="base currency", about="a side stops when the position is here",
+          search=False),
+)  # fmt: skip
 
 
 @jit

@@ -178,6 +178,49 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes | None
     assert str(path) in str(caught.value) and said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[optimize]\ntrals = 3", "unknown key 'trals' in optimize (did you mean trials?)"),
+        ("[optimize]\nsampler = 'tp'", "optimize.sampler is 'tp', and must be one of tpe, cma-es"),
+        ("[optimize]\npruner = 'x'", "optimize.pruner is 'x', and must be one of none, median"),
+        ("[optimize]\nbatch = 0", "optimize.batch is 0, and must be a whole number of at least 1"),
+        ("[optimize]\nrungs = 1", "optimize.rungs is 1"),
+        ("[optimize]\nobjectives = 'net'", "optimize.objectives is 'net', and must be a list"),
+        ("[optimize]\nobjectives = [3]", "optimize.objectives[0] is 3, and must be text"),
+        ("[optimize]\nobjectives = []", "optimize.objectives is empty"),
+        ("[optimize]\nobjectives = ['nett']", "optimize.objectives has 'nett' (did you mean net?)"),
+        ("[optimize]\nobjectives = ['net', 'net']", "optimize.objectives names net twice"),
+        (
+            "[optimize]\nobjectives = ['net', 'fills']\nsampler = 'cma-es'",
+            "optimize.sampler cma-es knows one objective",
+        ),
+        ("[optimize]\nobjectives = ['net', 'fills']\npruner = 'median'", "optimize.pruner median judges one objective"),
+        ("[optimize]\nsplit = [0.5, 0.5]", "optimize.split is [0.5, 0.5]"),
+        ("[optimize]\nsplit = [1.2, -0.1, -0.1]", "optimize.split is [1.2, -0.1, -0.1]"),
+        ("[optimize]\nsplit = [0.5, 0.2, 0.2]", "optimize.split is [0.5, 0.2, 0.2]"),
+        ("[optimize]\nsplit = [nan, 0.2, 0.2]", "optimize.split[0] is nan"),
+        ("[optimize]\nstorage = 'x'", "optimize.storage is 'x'"),
+        ("[optimize]\nsearch = 3", "optimize.search is 3, and must be a table"),
+        ("[optimize.search]\na = 3", "optimize.search.a is 3, and must be a table"),
+        ("[optimize.search.a]\nlow = 1\n[optimize.search.b]\nhigh = true", "optimize.search.b.high is True"),
+        ("[optimize.search.a]\nlo = 1", "unknown key 'lo' in optimize.search.a (did you mean low?)"),
+        ("[optimize.search.a]\nhigh = inf", "optimize.search.a.high is inf"),
+        ("[optimize.search.a]\nlow = 2\nhigh = 1", "optimize.search.a goes from low 2.0 to high 1.0"),
+        ("[optimize.search.a]\nlow = 0\nlog = true", "optimize.search.a.low is 0.0, which has no logarithm"),
+        ("[optimize.search.a]\nstep = 0", "optimize.search.a.step is 0.0"),
+        ("[optimize.search.a]\nstep = 1\nlog = true", "optimize.search.a has log and step"),
+        ("[optimize.search.a]\nfixed = 1\nlow = 0", "optimize.search.a has fixed and low"),
+        ("[optimize.search.a]\nchoices = [1, 1]", "optimize.search.a.choices is [1.0, 1.0]"),
+        ("[run]\nstart_ns = 5\nstop_ns = 5", "run.start_ns is 5 and run.stop_ns 5"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused(text: str, said: str) -> None:
+    """What [optimize] says wrongly is refused before anything runs, by its key, with what belongs there."""
+    message = refusal(ONE + text)
+    assert message.startswith(f"{FILE}: {said}")
+
+
 # --- settings -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("setting", "said"),
@@ -239,6 +282,14 @@ def test_an_instrument_inherits_a_section_and_may_override_any_key_of_it(section
     rest = [msgspec.structs.asdict(getattr(one, section)) for one in config.instruments]
     assert {**rest[0], key: None} == {**rest[1], key: None}
     assert tables["instruments"][0] == {"venue": "here", "symbol": "A"}, "the caller's tables are not changed"
+
+
+def test_a_search_without_a_word_is_the_default_one() -> None:
+    """No [optimize] gives the documented defaults, and a table of it changes what it names alone."""
+    default, changed = parsed(ONE).optimize, parsed(ONE + "[optimize]\ntrials = 7", "optimize.search.a.low=1").optimize
+    assert (default.trials, default.objectives, default.split, default.search) == (256, ["net"], [0.6, 0.2, 0.2], {})
+    assert changed.search["a"].low == 1.0 and changed.search["a"].high is None
+    assert msgspec.structs.replace(changed, trials=256, search={}) == default
 
 
 decimals = st.decimals(min_value="0.00000001", max_value="1000000", places=8).filter(

@@ -137,7 +137,29 @@ def _checked_params(path: Path, params: Any) -> tuple[Param, ...]:
                 f"{path}: the default of {param.name}, {param.default}, is outside its own bounds, "
                 f"{param.low} to {param.high}; mend one of them in PARAMS"
             )
+        _check_search(path, param)
     return params
+
+
+def _check_search(path: Path, param: Param) -> None:
+    """What the search walks: True, False, or a range inside the parameter's own bounds."""
+    search = param.search
+    if isinstance(search, bool):
+        return
+    if not isinstance(search, tuple) or len(search) != 2 or not all(type(end) in (int, float) for end in search):
+        raise StrategyError(f"{path}: search of {param.name} is {search!r}, and must be True, False or (from, to)")
+    start, end = search
+    if not param.low <= start < end <= param.high:
+        raise StrategyError(
+            f"{path}: search of {param.name} goes from {start} to {end}, and must rise within its own bounds, "
+            f"{param.low} to {param.high}; mend one of them in PARAMS"
+        )
+    if param.log and start <= 0:
+        raise StrategyError(
+            f"{path}: search of {param.name} starts at {start}, which has no logarithm; start above 0, or drop log"
+        )
+    if param.whole and (start != int(start) or end != int(end)):
+        raise StrategyError(f"{path}: search of {param.name} is {search!r}, and must be whole numbers as it is")
 
 
 def _checked_memory(path: Path, memory: Any) -> dict[str, int]:

@@ -54,10 +54,16 @@ def arrive(sim, desk, desks, resting, points):
     else:
         reason = filtered(sim, desk, me, price, lots)
         if reason != 0:
-            answer(sim, desk, points, me, ORDER_REJECTED, order_id, side, price, lots, 0, reason << REASON_SHIFT)
+            end_order(sim, desk, points, me, ORDER_REJECTED, order_id, side, price, lots, reason)
         else:
             enter(sim, desk, desks, resting, points, me, order_id, side, price, lots, flags)
     drop_request(sim, desk)
+
+
+@jit_inner
+def end_order(sim, desk, points, me, kind, order_id, side, price_ticks, lots, reason):
+    """Say that an order was refused or has expired, and why (END_*)."""
+    answer(sim, desk, points, me, kind, order_id, side, price_ticks, lots, 0, reason << REASON_SHIFT)
 
 
 @jit_inline
@@ -110,24 +116,52 @@ def enter(sim, desk, desks, resting, points, me, order_id, side, price_ticks, lo
     s = 0 if side > 0 else 1
     x = place_of(sim, desks, resting, me, s, price_ticks)
     if x < 0:
-        answer(sim, desk, points, me, ORDER_REJECTED, order_id, side, price_ticks, lots, 0, END_PRICE_FILTER << REASON_SHIFT)
+        answer(
+            sim,
+            desk,
+            points,
+            me,
+            ORDER_REJECTED,
+            order_id,
+            side,
+            price_ticks,
+            lots,
+            0,
+            END_PRICE_FILTER << REASON_SHIFT,
+        )
         return
     crosses = x + book["best"][1 - s] >= W - 1
     if flags & POST_ONLY and crosses:
-        answer(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, 0, END_WOULD_CROSS << REASON_SHIFT)
+        end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_WOULD_CROSS)
         return
-    if x + site["best"][1 - s] >= W - 1 and site["stp"] != STP_NONE and meets_own(site, desk, resting, 1 - s, W - 1 - x):
+    if (
+        x + site["best"][1 - s] >= W - 1
+        and site["stp"] != STP_NONE
+        and meets_own(site, desk, resting, 1 - s, W - 1 - x)
+    ):
         if site["stp"] != STP_EXPIRE_TAKER:
             expire_own(sim, desk, resting, points, me, 1 - s, W - 1 - x)
         if site["stp"] != STP_EXPIRE_MAKER:
-            answer(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, 0, END_SELF_TRADE << REASON_SHIFT)
+            answer(
+                sim,
+                desk,
+                points,
+                me,
+                ORDER_EXPIRED,
+                order_id,
+                side,
+                price_ticks,
+                lots,
+                0,
+                END_SELF_TRADE << REASON_SHIFT,
+            )
             return
     at_once = flags & (IOC | FOK)
     if not crosses and at_once:
-        answer(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, 0, END_NO_LIQUIDITY << REASON_SHIFT)
+        end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_NO_LIQUIDITY)
         return
     if flags & FOK and site["fill_model"] != FILL_WHOLE and takeable(sim, desk, me, 1 - s, W - 1 - x, lots) < lots:
-        answer(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, 0, END_UNFILLED << REASON_SHIFT)
+        end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_UNFILLED)
         return
     if not at_once:
         front = book["lots"][s, x] - taken_at(own, s, x)
@@ -137,7 +171,7 @@ def enter(sim, desk, desks, resting, points, me, order_id, side, price_ticks, lo
     if lots == 0:
         return
     if at_once:
-        answer(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, 0, END_UNFILLED << REASON_SHIFT)
+        end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_UNFILLED)
         return
     rest(sim, desk, resting, me, order_id, s, x, lots)
 
@@ -223,7 +257,6 @@ def expire_own(sim, desk, resting, points, me, o, reach):
     """Self-trade prevention: the lane's own orders on side o that an incoming order would meet expire."""
     site, lane = sim["site"][me], desk["lane"]
     side = 1 if o == 0 else -1
-    flags = END_SELF_TRADE << REASON_SHIFT
     x = site["best"][o]
     while x >= reach and x >= 0:
         price = ticks_of(sim["book"][me], o, x)
@@ -232,7 +265,8 @@ def expire_own(sim, desk, resting, points, me, o, reach):
             order = nth(resting, k)
             following = np.int64(order["next"])
             if order["lane"] == lane:
-                answer(sim, desk, points, me, ORDER_EXPIRED, order["order_id"], side, price, order["open_lots"], 0, flags)
+                lots = order["open_lots"]
+                end_order(sim, desk, points, me, ORDER_EXPIRED, order["order_id"], side, price, lots, END_SELF_TRADE)
                 unlink(sim, desk, resting, k)
             k = following
         x = next_own(site, o, x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pinnacle.event import ASK, BID, EVENT, MAKER, ORDER_FILLED
 from pinnacle.kernels.book import best_ticks
-from pinnacle.kernels.jit import jit_inline, jit_inner
+from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.state import NEVER, NO_PRICE
 from pinnacle.limits import MARKOUTS_PENDING_MAX, OBSERVATIONS_MAX, ORDERS_MAX
 
@@ -111,6 +111,14 @@ def observe_due(market, lane, now_ns, observed):
             write(market, lane, 0, me, observed["due_ns"], MARKOUT, k, h, observed)
             observed["first"][h] = k + 1
     set_due(observed)
+
+
+@jit
+def observe_end(market, lane, observed):
+    """Write down the end: what is held is worth what the last event says, not what the last sample said."""
+    if observed["sample_ns"] != NEVER:
+        for me in range(market["instruments"]):
+            write(market, lane, 0, me, market["ts_ns"], SAMPLE, -1, -1, observed)
 
 
 @jit_inner

@@ -34,7 +34,7 @@ from pinnacle.instrument import Instrument
 from pinnacle.kernels import drive as drives
 from pinnacle.kernels.fingerprint import fingerprint
 from pinnacle.kernels.jit import CODE_HASH
-from pinnacle.kernels.observe import new_observed
+from pinnacle.kernels.observe import new_observed, observe_end
 from pinnacle.kernels.state import (
     NEVER,
     OUT,
@@ -194,7 +194,8 @@ class Backtest:
         quote = bind(self.strategy, len(state[0]["lane"]["own"]))
         cursor = self._cursor(feed, venues, points)
         observed = new_observed(self.config.run.sample_ms * 1_000_000, HORIZONS_NS)
-        observed[0]["sample_ns"] = observed[0]["due_ns"] = feed.first_ns + self.config.run.sample_ms * 1_000_000
+        begins_ns = max(feed.first_ns, self.config.run.start_ns)
+        observed[0]["sample_ns"] = observed[0]["due_ns"] = begins_ns + self.config.run.sample_ms * 1_000_000
         out = np.zeros(1, OUT)
         counts: dict[int, int] = {}
         logbook = Logbook(self.out / "log", manifest.run_id)
@@ -222,7 +223,8 @@ class Backtest:
         record = cursor[0]
         every_ns = round(self.config.wake.every_ms * 1_000_000)
         record["timer_every_ns"] = every_ns
-        record["timer_ns"] = feed.first_ns + every_ns if every_ns else NEVER
+        record["start_ns"] = self.config.run.start_ns
+        record["timer_ns"] = max(feed.first_ns, self.config.run.start_ns) + every_ns if every_ns else NEVER
         record["record_full"] = self.config.run.record == "full"
         record["snapshots"] = self.config.run.snapshots
         record["snapped"] = self.config.run.checkpoint_every - 1
@@ -273,8 +275,10 @@ def drive_to_end(
             record["snapped"] = state[0]["lane"]["checkpoint_seq"]
             write_snapshot(run.out, state)
         elif code == drives.FAULT:
-            raise stopped(run.strategy, run.instruments, int(state[0]["lane"]["fault"] or venues.desks[0]["fault"]), state)
+            fault = int(state[0]["lane"]["fault"] or venues.desks[0]["fault"])
+            raise stopped(run.strategy, run.instruments, fault, state)
         else:
+            observe_end(state[0]["market"], state[0]["lane"], observed[0])
             return
 
 

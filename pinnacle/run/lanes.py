@@ -14,7 +14,6 @@ import numpy as np
 
 from pinnacle.config import Config
 from pinnacle.engine.strategy import Strategy, bind, raised
-from pinnacle.errors import OperatorError
 from pinnacle.event import empty
 from pinnacle.instrument import Instrument
 from pinnacle.kernels import drive as drives
@@ -68,7 +67,10 @@ class Track:
         return [result for result in results if result is not None]
 
     def start(self, sets: Sequence[Mapping[str, float]], window: Window) -> LaneRun | OneByOne:
-        """Parameter sets at the start of a window; at most limits.LANES_MAX, by name, the rest as configured."""
+        """Parameter sets at the start of a window; at most limits.LANES_MAX.
+
+        A set gives values by name, over the config's; what an instrument has for itself stays.
+        """
         assert 0 < len(sets) <= LANES_MAX
         return OneByOne(self, sets, window) if self.strategy.external else LaneRun(self, sets, window)
 
@@ -150,7 +152,7 @@ class LaneRun:
             if code == drives.NEED_ROWS:
                 more_rows(cursor, self.track.tape)
             elif code == drives.OBSERVED_FULL or code == drives.ENDED:
-                self._accounts.add(observed["rows"][: int(observed["count"])])
+                self._accounts.add(observed["rows"][: int(observed["count"])], stop_ns)
                 observed["count"] = 0
                 if code == drives.ENDED:
                     return
@@ -217,13 +219,7 @@ def _lanes(track: Track, sets: Sequence[Mapping[str, float]], state: np.ndarray)
     lanes["checkpoint_seq"] = _NO_CHECKPOINT
     for lane, given in zip(lanes, sets):
         for k, one in enumerate(track.config.instruments):
-            clash = sorted(set(given) & set(one.params))
-            if clash:
-                raise OperatorError(
-                    f"{track.where}: {clash[0]} is set for {one.name} alone under instruments.params; remove it there "
-                    "to search it"
-                )
-            values = track.strategy.values({**track.config.strategy.params, **one.params, **given}, track.where)
+            values = track.strategy.values({**track.config.strategy.params, **given, **one.params}, track.where)
             lane["own"][k]["params"][: len(values)] = list(values.values())
     return lanes
 

@@ -11,9 +11,12 @@ import numpy as np
 from pinnacle.errors import DiskError
 from pinnacle.kernels.observe import OBSERVATION
 
+# A run has one lane.
+COLUMNS = tuple(name for name in OBSERVATION.names or () if name != "lane")
+
 
 class ObservationFile:
-    """A Parquet file with the columns of an OBSERVATION; it appears when it is complete."""
+    """A Parquet file with the columns of an OBSERVATION of one lane; it appears when it is complete."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +29,7 @@ class ObservationFile:
 
         record = observed[0]
         rows = record["rows"][: int(record["count"])]
-        columns = {name: np.ascontiguousarray(rows[name]) for name in OBSERVATION.names or ()}
+        columns = {name: np.ascontiguousarray(rows[name]) for name in COLUMNS}
         try:
             self._open(pa).write_table(pa.table(columns))
         except OSError as error:
@@ -37,7 +40,7 @@ class ObservationFile:
         if self._writer is None:
             import pyarrow.parquet as pq
 
-            schema = pa.schema([(name, pa.from_numpy_dtype(OBSERVATION[name])) for name in OBSERVATION.names or ()])
+            schema = pa.schema([(name, pa.from_numpy_dtype(OBSERVATION[name])) for name in COLUMNS])
             self._writer = pq.ParquetWriter(self._partial, schema, compression="zstd")
         return self._writer
 

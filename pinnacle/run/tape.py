@@ -7,6 +7,9 @@ cache once, whatever the number of processes that walk them.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +51,29 @@ def make_tape(
     try:
         if about.exists() and json.loads(about.read_text()).get("key") == key:
             return open_tape(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        about.unlink(missing_ok=True)
-        found = _write(folder, sources, progress)
-        partial = folder / f".{_ABOUT}"
-        partial.write_text(json.dumps({"key": key, **found}))
-        partial.replace(about)
+        # Beside its place and then moved there whole: others may want the same tape at the same time.
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            found = _write(partial, sources, progress)
+            (partial / _ABOUT).write_text(json.dumps({"key": key, **found}))
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                partial.rename(folder)
+            except OSError:
+                if not about.exists():
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except (OSError, ValueError) as error:
         raise DiskError(f"{folder}: the decoded history cannot be kept: {error}; free space and run again") from None
     return open_tape(folder)
+
+
+def spare_folder(key: str) -> Path:
+    """Where a machine that cannot reach a tape keeps its own: a folder of this user in the system's temporary one."""
+    return Path(tempfile.gettempdir()) / f"pinnacle-{os.getuid()}" / key[:32]
 
 
 def open_tape(folder: Path) -> Tape:
@@ -91,7 +108,7 @@ def _write(folder: Path, sources: Sequence[Source], progress: Callable[[int, int
             for rows, _ in feed.woven():
                 if not rows.size:
                     continue
-                target.write(memoryview(rows).cast("B"))
+                target.write(rows.tobytes())
                 rows_written += rows.size
                 end_ns = max(end_ns, int(rows["ts_ns"].max()))
                 at = 0

@@ -215,9 +215,10 @@ def test_importing_the_report_compiles_and_draws_nothing() -> None:
 def test_observations_mean_what_the_engine_writes(tmp_path: Path) -> None:
     """The columns and codes that a report reads are those that the engine's observer writes."""
     from pinnacle.kernels import observe, state
+    from pinnacle.run.observations import COLUMNS
 
-    assert observe.OBSERVATION.names == source.OBSERVATION_FIELDS
+    assert COLUMNS == source.OBSERVATION_FIELDS
     assert (observe.SAMPLE, observe.FILL, observe.MARKOUT) == (source.SAMPLE, source.FILL, source.MARKOUT)
     assert state.NO_PRICE == source.NO_PRICE and len(source.HORIZONS_NS) == observe.HORIZONS
-    write_observations(tmp_path, observe.np.zeros(3, observe.OBSERVATION).astype(source.OBSERVED))
+    write_observations(tmp_path, observe.np.zeros(3, observe.OBSERVATION)[list(COLUMNS)].astype(source.OBSERVED))
     assert source.read_observations(tmp_path / "observations.parquet").size == 3
