@@ -16,7 +16,7 @@ from pinnacle.kernels.step import hear_level, refresh_top
 CHANGE = np.dtype(
     [
         ("ts_ns", "<i8"),  # when we heard it
-        ("bid_ticks", "<i8"),  # best prices from then on; NO_PRICE where a side is empty
+        ("bid_ticks", "<i8"),  # best prices from then on
         ("ask_ticks", "<i8"),
         ("instrument", "<i8"),
     ]
@@ -28,7 +28,7 @@ def record_tops(market, rows, first, changes):
     """Hear rows[first:] until all are heard or `changes` is full.
 
     market: its books are moved.  rows: WOVEN[n].  changes: CHANGE[m], written; each row is one change of a best price,
-    and of several at one time the last counts.  Returns (index of the first row not heard, changes written).
+    and of several at one time the last counts.  While a side is empty the last mid stands, so nothing is written.  Returns (index of the first row not heard, changes written).
     """
     n, k = 0, first
     while k < rows.size and n < changes.size:
@@ -46,6 +46,8 @@ def record_tops(market, rows, first, changes):
         else:
             continue
         refresh_top(market, me)
+        if book["best"][0] < 0 or book["best"][1] < 0:
+            continue
         change = changes[n]
         change["ts_ns"] = row["ts_ns"]
         change["bid_ticks"] = best_ticks(book, 0)

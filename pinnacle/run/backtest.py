@@ -125,7 +125,11 @@ class Backtest:
         """Find every instrument's day files; a raw recording is imported into the run's own folder first."""
         for one in self.config.instruments:
             known = one.instrument(self.where)
-            if one.data:
+            kept = self.out / "history" / f"{one.venue}_{one.symbol}.parquet".replace("/", "-")
+            if one.data and kept.exists():
+                # Imported when this folder was begun.
+                history = open_history(kept, known, self._import_options(), None)
+            elif one.data:
                 history = open_history(_located(one.data, self.beside), known, self._import_options(), None)
             else:
                 data = self.config.data
@@ -143,11 +147,10 @@ class Backtest:
                 continue
             if self.told is not None:
                 self.told(f"importing {one.data}")
-            target = self.out / "history" / f"{one.venue}_{one.symbol}.parquet".replace("/", "-")
-            target.parent.mkdir(exist_ok=True)
+            kept.parent.mkdir(exist_ok=True)
             batches = list(history) if os.path.getsize(history.source.paths[0]) < (64 << 20) else history
-            write_segment(target, batches, history.metadata())
-            self.paths.append([target])
+            write_segment(kept, batches, history.metadata())
+            self.paths.append([kept])
             self.instruments.append(history.instrument)
 
     def _import_options(self) -> ImportOptions:

@@ -36,6 +36,8 @@ def prepare_backtest(
         # Another strategy has other parameters; those of the config are not meant for it.
         same = Path(str(chosen.get("path", ""))).stem == Path(strategy).stem
         raw["strategy"] = {"path": strategy, "params": chosen.get("params", {}) if same else {}}
+        if not same and isinstance(raw.get("optimize"), dict):
+            raw["optimize"].pop("search", None)
     if record is not None:
         put(raw, "run.record", record, f"--record {record}: {where}")
     _apply_data(raw, data, where)
