@@ -101,6 +101,76 @@ def backtest(
 
 
 @main.command()
+@click.argument("config", required=False)
+@click.option("--strategy", help="Strategy file, or the name of a shipped one.")
+@click.option(
+    "--data", multiple=True, help="Recording, day file or catalog; VENUE:SYMBOL=PATH where there are several."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the config.")
+@click.option("--trials", type=int, help="Candidates in all.")
+@click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Begin no batch after this.")
+@click.option("--objective", "objectives", multiple=True, help="What is wanted; several for a Pareto front.")
+@click.option("--sampler", help="tpe, cma-es, nsga2, grid or random.")
+@click.option("--pruner", help="none, median, percentile, successive-halving or hyperband.")
+@click.option("--seed", type=int, help="Of every draw.")
+@click.option("--batch", type=int, help="Candidates asked for at once.")
+@click.option("--folds", type=int, help="Of a walk-forward; 0 for none.")
+@click.option("--storage", help="journal, sqlite, or the URL of a database.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes; 0 for one per CPU.")
+@click.option("--ray", default="", metavar="auto|ADDRESS", help="Run on this Ray cluster.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the study; one that is there is gone on with.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else.")
+@click.option("--report/--no-report", default=True, help="Write report.html.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def optimize(
+    config: str | None,
+    strategy: str | None,
+    data: tuple[str, ...],
+    settings: tuple[str, ...],
+    objectives: tuple[str, ...],
+    workers: int,
+    ray: str,
+    out: Path | None,
+    as_json: bool,
+    report: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Search a strategy's parameters, and judge what was found on data the search never saw.
+
+    Without CONFIG it tunes a fixed spread on the bundled sample of BTCUSDT.  The best parameters are written as
+    best.toml, which `pinnacle backtest` takes as it is.
+    """
+    from pinnacle.optimize.prepare import prepare_optimization
+    from pinnacle.run.workers import default_workers
+
+    silent = quiet or as_json
+    options["objectives"] = objectives or None
+    search = prepare_optimization(config, strategy, data, settings, options, out, workers or default_workers(), ray)
+    _say_if_compiling(silent)
+    search.told = None if silent else _note
+    try:
+        with _search_progress(silent) as search.progress:
+            summary = search.optimize()
+    except KeyboardInterrupt:
+        if (search.run.out / "study.json").exists():
+            _note(f"what was judged is kept; run the same again with --out {_shown(search.run.out)} to go on")
+        raise
+    if report:
+        from pinnacle.report.study_html import write_study_report
+
+        write_study_report(search.run.out)
+    if as_json:
+        _print_json(summary)
+    elif not quiet:
+        from pinnacle.report.study_terminal import print_study
+
+        print_study(search.run.out)
+    if summary["best"] is None:
+        raise OperatorError(summary["verdict"]["text"])
+
+
+@main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--until", type=int, metavar="SEQ", help="Stop after this input.")
 @click.option(
@@ -356,6 +426,45 @@ def _progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None] | 
         return
     with _bar(what, "rows") as update:
         yield update
+
+
+@contextmanager
+def _search_progress(silent: bool) -> Iterator[Callable[[str, Any], None] | None]:
+    """Candidates done and in all, the best value so far, candidates a second and the time left."""
+    if silent:
+        yield None
+        return
+    if not sys.stderr.isatty():
+
+        def note(what: str, now: Any) -> None:
+            _note(f"{what}: {now.done} of {now.total}{_best_so_far(now)}, {now.candidates_per_s:.1f} a second")
+
+        yield note
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = [
+        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"), TimeRemainingColumn(compact=True),
+    ]  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, now: Any) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=now.total, said="")
+            bars.update(
+                tasks[what], completed=now.done, total=now.total,
+                said=f"{now.candidates_per_s:.1f}/s{_best_so_far(now)}",
+            )  # fmt: skip
+
+        yield update
+
+
+def _best_so_far(now: Any) -> str:
+    """The best values of a search so far."""
+    return "" if now.best is None else ", best " + " ".join(f"{value:.4g}" for value in now.best.values)
 
 
 @contextmanager

@@ -111,9 +111,7 @@ def mark_waiting(unit, ledgers, waiting, tops, stop_ns):
         for k in range(ledger["waiting"]):
             one = waiting[lane, k]
             if one["due_ns"] <= stop_ns:
-                hint = mark_out(
-                    ledger, unit, tops, hint, one["horizon"], one["due_ns"], one["lots"], one["paid_units"]
-                )
+                hint = mark_out(ledger, unit, tops, hint, one["horizon"], one["due_ns"], one["lots"], one["paid_units"])
             else:
                 there = waiting[lane, kept]
                 there["due_ns"], there["lots"] = one["due_ns"], one["lots"]

@@ -28,7 +28,8 @@ def record_tops(market, rows, first, changes):
     """Hear rows[first:] until all are heard or `changes` is full.
 
     market: its books are moved.  rows: WOVEN[n].  changes: CHANGE[m], written; each row is one change of a best price,
-    and of several at one time the last counts.  While a side is empty the last mid stands, so nothing is written.  Returns (index of the first row not heard, changes written).
+    and of several at one time the last counts.  While a side is empty the last mid stands, so nothing is written.
+    Returns (index of the first row not heard, changes written).
     """
     n, k = 0, first
     while k < rows.size and n < changes.size:

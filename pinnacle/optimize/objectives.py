@@ -43,6 +43,11 @@ class Objective:
     of: Callable[[Metrics], float]
 
     @property
+    def sums(self) -> bool:
+        """Whether twice the time brings about twice as much."""
+        return self.name in ("net", "net_minus_inventory", "turnover", "fills")
+
+    @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
         return 1 if self.direction == "maximize" else -1

@@ -110,7 +110,7 @@ class _Book:
         self._unit, self._tops = instrument.units_per_ticklot, tops
         self.ledgers = np.zeros(lanes, LEDGER)
         self._stood = np.zeros((lanes, buckets + 1), STOOD)
-        self._waiting = np.zeros((lanes, _WAITING_ROOM), WAITING)
+        self._waiting: np.ndarray = np.zeros((lanes, _WAITING_ROOM), WAITING)
         self._hints = np.zeros(len(HORIZONS_S), np.int64)
 
     def add(self, rows: np.ndarray, me: int, begin_ns: int, bucket_ns: int, stop_ns: int) -> None:
