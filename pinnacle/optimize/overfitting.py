@@ -5,7 +5,8 @@ A search shows its best trial, and the best of many worthless ones looks good; h
 Sources: [PSR] Bailey and Lopez de Prado, The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2), 2012.
 [DSR] Bailey and Lopez de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014.
 [MinBTL] Bailey, Borwein, Lopez de Prado and Zhu, Pseudo-Mathematics and Financial Charlatanism, Notices of the AMS
-61(5), 2014.  [CSCV] the same four, The Probability of Backtest Overfitting, Journal of Computational Finance 20(4), 2017.
+61(5), 2014.  [CSCV] the same four, The Probability of Backtest Overfitting, Journal of Computational Finance 20(4),
+2017.
 
 A return is a change of equity over one bucket; every Sharpe ratio here is of one bucket unless its name says otherwise.
 """
@@ -77,7 +78,7 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, count: int, skew: floa
 
 
 def sharpe_error(sharpe: float, count: int, skew: float, kurtosis: float) -> float:
-    """Standard error of a Sharpe ratio seen in `count` returns [PSR, after Mertens]; NaN if anything is, or count < 2."""
+    """Standard error of a Sharpe ratio seen in `count` returns [PSR]; NaN if anything is, or count < 2."""
     # Not below 0 for the moments of any series (Pearson: kurtosis >= skew^2 + 1); rounding may take it there.
     spread = 1.0 - skew * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2
     if count < 2 or math.isnan(spread):
@@ -88,7 +89,7 @@ def sharpe_error(sharpe: float, count: int, skew: float, kurtosis: float) -> flo
 def expected_max_sharpe(variance: float, trials: float) -> float:
     """The Sharpe ratio that the best of `trials` independent trials without skill is expected to show [DSR].
 
-    variance: of the trials' Sharpe ratios; the result is in their unit.  0 for one trial, which nothing was chosen from.
+    variance: of the trials' Sharpe ratios; the result is in their unit.  0 for one trial, where nothing is chosen.
     trials: need not be whole, see `effective_trials`.  Raises ValueError below 1.
     """
     if not trials >= 1:
@@ -144,8 +145,8 @@ def effective_trials(returns: np.ndarray) -> float:
 
     An optimiser tries much the same many times, so its trials are correlated.  N^2 over the sum of all squared
     correlations, which is (sum l)^2 / sum l^2 of the correlation matrix's eigenvalues l: Bretherton and others, The
-    Effective Number of Spatial Degrees of Freedom of a Time-Varying Field, Journal of Climate 12, 1999.  From T values
-    even independent columns correlate by about 1/T squared, which is taken off.  A flat column counts as one of its own.
+    Effective Number of Spatial Degrees of Freedom of a Time-Varying Field, Journal of Climate 12, 1999.  In T values
+    even independent columns have squared correlations of about 1/T, which are taken off.  A flat column counts as one.
     Raises ValueError for fewer than four rows or a value that is not finite.
     """
     count, all_columns = _checked(returns)
@@ -226,7 +227,9 @@ def overfitting_probability(returns: np.ndarray, splits: int = 16) -> Overfittin
     sharpe_in, sharpe_out, logits = (np.concatenate([one[k] for one in found]) for k in range(3))
     away = sharpe_in - sharpe_in.mean()
     varied = float((away**2).sum())
-    slope = float((away * sharpe_out).sum()) / varied if varied > _FLAT_IN_PART * float((sharpe_in**2).sum()) else math.nan
+    slope = math.nan
+    if varied > _FLAT_IN_PART * float((sharpe_in**2).sum()):
+        slope = float((away * sharpe_out).sum()) / varied
     return Overfitting(
         probability=float(((logits < 0) + 0.5 * (logits == 0)).mean()),
         logits=logits,

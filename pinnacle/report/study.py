@@ -76,7 +76,9 @@ def read_study(folder: str | Path) -> Study:
     trials, fold_trials = _read_trials(folder / TRIALS_NAME, made)
     _check_together(folder, made, found, trials)
     curve = None if found.best is None else _read_curve(folder / CURVES_NAME, "window", found.best.number)
-    walk = None if found.walk_forward is None else _read_curve(folder / WALK_NAME, "fold")
+    # A walk-forward in which nothing could be tested leaves no curve.
+    walked = found.walk_forward is not None and any(fold.tested for fold in found.walk_forward.folds)
+    walk = _read_curve(folder / WALK_NAME, "fold") if walked else None
     return Study(folder, made, found, trials, fold_trials, curve, walk)
 
 

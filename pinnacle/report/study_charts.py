@@ -192,24 +192,27 @@ def sample_chart(charts: StudyCharts) -> float | None:
     data = [charts.dots(charts.column("in", train[at]), charts.column("out", validation[at]), at)]
     x_range, x_note = charts.value_range(train[known])
     y_range, y_note = charts.value_range(validation[known])
-    seen = np.concatenate([x_range or [train[known].min(), train[known].max()],
-                           y_range or [validation[known].min(), validation[known].max()]])  # fmt: skip
-    ends = [float(seen.min()), float(seen.max())]
+    # The axes are those of the dots, whatever part of the diagonal they leave out.
+    x_range, y_range = x_range or _padded(train[known]), y_range or _padded(validation[known])
+    ends = [min(x_range[0], y_range[0]), max(x_range[1], y_range[1])]
     data.append({"type": "scatter", "mode": "lines", "name": "as in sample", "x": ends, "y": ends, "hoverinfo": "skip",
                  "line": {"color": "$muted", "width": 1.2, "dash": "dash"}})  # fmt: skip
     if charts.chosen is not None:
         data += charts.star(float(train[charts.chosen]), float(validation[charts.chosen]))
     layout: Figure = {
-        "xaxis": {"title": {"text": f"train: {label}"}, "nticks": 7},
-        "yaxis": {"title": {"text": f"validation: {label}"}},
+        "xaxis": {"title": {"text": f"train: {label}"}, "nticks": 7, "range": x_range},
+        "yaxis": {"title": {"text": f"validation: {label}"}, "range": y_range},
         "hovermode": "closest",
     }
-    if x_range:
-        layout["xaxis"]["range"] = x_range
-    if y_range:
-        layout["yaxis"]["range"] = y_range
     charts.add("sample", data, layout, f"{charts.dots_note} {x_note or y_note}".strip())
     return None if np.isnan(found) else found
+
+
+def _padded(values: np.ndarray) -> list[float]:
+    """A range with room around all values."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return [low - room, high + room]
 
 
 def pareto_charts(charts: StudyCharts) -> list[tuple[str, str]]:

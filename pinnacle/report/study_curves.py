@@ -8,7 +8,7 @@ from pinnacle.report.columns import Charts, Figure, line
 from pinnacle.report.study import Curve, Study
 from pinnacle.report.study_charts import short
 from pinnacle.report.study_files import Judgement, Stability
-from pinnacle.report.study_words import WINDOWS, parameter
+from pinnacle.report.study_words import WINDOWS, parameter, sharpes
 from pinnacle.report.thin import thin
 from pinnacle.report.wording import NOT_MEASURED, share
 
@@ -101,7 +101,7 @@ def stability_chart(charts: Charts, study: Study) -> None:
     kept = [NOT_MEASURED if one.share_of_best is None else share(one.share_of_best) for one in told]
     said = [
         f"{one.param} {parameter(one.value)}<br>holds from {parameter(one.low)} to {parameter(one.high)}"
-        f"<br>neighbours keep {text}"
+        f"<br>neighbours a step away along it keep {text} of the result"
         for one, text in zip(told, kept)
     ]
     data: list[Figure] = [
@@ -134,12 +134,9 @@ def _held(study: Study, one: Stability) -> list[float] | None:
     return [float(study.made.space[one.param].place(end)) for end in (one.low, one.high)]
 
 
-def sharpe_chart(charts: Charts, judgement: Judgement) -> None:
+def sharpe_chart(charts: Charts, study: Study, judgement: Judgement) -> None:
     """The chosen one's Sharpe ratio by window, beside what luck alone would give the best."""
-    known = {
-        "train": judgement.sharpe_train, "validation": judgement.sharpe_validation, "test": judgement.sharpe_test,
-    }  # fmt: skip
-    bars = {name: value for name, value in known.items() if value is not None}
+    bars = {name: value for name, value in sharpes(study).items() if value is not None}
     if not bars:
         return
     data: list[Figure] = [
@@ -161,23 +158,25 @@ def sharpe_chart(charts: Charts, judgement: Judgement) -> None:
 
 
 def logit_chart(charts: Charts, judgement: Judgement) -> None:
-    """Where the best in sample ended out of sample, over all splits of the data."""
-    values = np.array(judgement.pbo_logits or [], dtype=np.float64)
+    """Where the best in sample ended out of sample, over all ways to halve the data."""
+    values = np.array(judgement.logits or [], dtype=np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
         return
     most = max(1.0, float(np.abs(values).max()))
     # An even number of bins, so that zero is a border and no bar is of both kinds.
     edges = np.linspace(-most, most, _BINS + 1)
-    counts = np.histogram(values, edges)[0]
+    shares = np.histogram(values, edges)[0] / values.size
     middle = (edges[1:] + edges[:-1]) / 2
     data = []
     for name, pick, colour in (("below the median", middle < 0, "loss"), ("above it", middle > 0, "gain")):
         data.append(
             {"type": "bar", "name": name, "x": charts.column(f"logit_{colour}", middle[pick]),
-             "y": counts[pick].tolist(),
-             "marker": {"color": f"${colour}"}, "hovertemplate": "%{x:.2f}: %{y} splits<extra></extra>"}
+             "y": charts.column(f"share_{colour}", shares[pick]),
+             "marker": {"color": f"${colour}"}, "hovertemplate": "%{x:.2f}: %{y:.1%}<extra></extra>"}
         )  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "logit of the rank out of sample"}}, "yaxis": {"title": {"text": "splits"}},
-              "bargap": 0.05, "barmode": "overlay", "hovermode": "closest"}  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": "logit of the rank out of sample"}}, "bargap": 0.05, "barmode": "overlay",
+        "yaxis": {"title": {"text": "share of the ways"}, "tickformat": ".0%"}, "hovermode": "closest",
+    }  # fmt: skip
     charts.add("logit", data, layout)

@@ -77,8 +77,8 @@ class Source(msgspec.Struct, frozen=True):
 
 class History(msgspec.Struct, frozen=True):
     path: str
-    sha256: str
-    rows: int
+    sha256: str = ""
+    rows: int | None = None
 
 
 class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen trial.  values: by objective, on the train window."""
+    """The chosen trial.  values: by objective, on the train window.  Faults: why it stopped early there, or ""."""
 
     number: int
     params: dict[str, float]
@@ -127,26 +127,39 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
     train: Metrics | None = None
     validation: Metrics | None = None
     test: Metrics | None = None
+    validation_fault: str = ""
+    test_fault: str = ""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the choice may be luck; None where it could not be measured."""
+    """How far the choice may be luck; None where it could not be measured.
+
+    sharpe_chosen: of train and validation together.  test_needed_s: the
+    length of test that would tell its profit from chance.  logits: of the rank out of sample, over all ways to halve
+    the data, or evenly spaced quantiles of them.
+    """
 
     deflated_sharpe: float | None = None
     probabilistic_sharpe: float | None = None
     expected_max_sharpe: float | None = None
     trials_counted: float | None = None
+    trials_effective: float | None = None
     pbo: float | None = None
-    pbo_splits: int | None = None
-    pbo_logits: list[float] | None = None
+    pbo_splits: float | None = None
+    logits: list[float] | None = None
     rank_correlation: float | None = None
+    sharpe_chosen: float | None = None
     sharpe_train: float | None = None
     sharpe_validation: float | None = None
     sharpe_test: float | None = None
+    test_needed_s: float | None = None
 
 
 class Stability(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one parameter can move.  share_of_best: of the best's objective that its neighbours keep."""
+    """The range of one parameter among the neighbours that keep the result.
+
+    share_of_best: what the neighbours a step away along it keep of the result, 1 to -1.
+    """
 
     param: str
     value: float
@@ -155,11 +168,27 @@ class Stability(msgspec.Struct, frozen=True, kw_only=True):
     share_of_best: float | None = None
 
 
+class Neighbourhood(msgspec.Struct, frozen=True, kw_only=True):
+    """How the trials nearest to the best do.  share: what they keep of its result, 1 to -1."""
+
+    share: float | None = None
+    shape: str = "unknown"
+    neighbours: int = 0
+
+
 class WalkFold(msgspec.Struct, frozen=True, kw_only=True):
+    """One fold.  params: None where none of its trials was complete.  fault: why its test stopped early, or ""."""
+
     number: int
-    params: dict[str, float] = {}
+    params: dict[str, float] | None = None
     train: Metrics | None = None
     test: Metrics | None = None
+    fault: str = ""
+
+    @property
+    def tested(self) -> bool:
+        """Whether it left a curve."""
+        return bool(self.test) and not self.fault
 
 
 class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +212,7 @@ class SummaryFile(msgspec.Struct, frozen=True, kw_only=True):
     pareto: list[int] = []
     judgement: Judgement | None = None
     stability: list[Stability] | None = None
+    neighbourhood: Neighbourhood | None = None
     walk_forward: WalkForward | None = None
     verdict: Verdict
     warnings: list[str] = []

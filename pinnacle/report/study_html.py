@@ -137,9 +137,7 @@ def _result(study: Study, own: Charts) -> str:
     stability_chart(own, study)
     said = "Of the chosen one after fees; each window begins flat and is drawn from where the one before ended."
     out = text.best_table(study) + _panel(own, "equity", "Equity of the chosen one", said, wide=True, size="tall")
-    said = (
-        "How far each parameter can move before the result is lost; at the right: what its neighbours keep of the best."
-    )
+    said = "Where neighbours keep the result; at the right: what those a step away along it keep of it."
     height = 90 + 34 * len(study.made.space)
     return out + _panel(own, "stability", "Stability around the best", said, wide=True, height=height)
 
@@ -147,12 +145,12 @@ def _result(study: Study, own: Charts) -> str:
 def _belief(study: Study, own: Charts, main: StudyCharts) -> str:
     judged = study.found.judgement
     if judged is not None:
-        sharpe_chart(own, judged)
+        sharpe_chart(own, study, judged)
         logit_chart(own, judged)
     panels: list[_Shown] = [
-        (own, "sharpe", "Sharpe ratio by window", "The chosen one against the best that pure luck would show.")
+        (own, "sharpe", "Sharpe ratio by window", "The chosen one against what the best shows by pure luck.")
     ]
-    said = "Splits of the data by where the best of one half ended in the other; left of 0 it was below the median."
+    said = "Ways to halve the data by where the best of one half ended in the other; left of 0 it was below the median."
     panels.append((own, "logit", "Probability of overfitting", said))
     return text.judgement_table(study) + _several(panels + _sample(main))
 
@@ -194,7 +192,7 @@ def _parameters(study: Study, charts: StudyCharts) -> str:
     least = 110 * (len(study.made.space) + 1)
     inside += _panel(charts, "parallel", "Parallel coordinates", said, wide=True, size="tall", width=least)
     out = _grid(f"Parameters, by {objective_name(charts.objective.name)}", inside)
-    said = "Median on the train window by cell; brighter is better. A blank cell was not tried."
+    said = "Median on the train window by cell; brighter is better. A blank cell has no complete trial."
     pairs = [(charts, name, escape(title), said) for name, title in pair_charts(charts, found)]
     out += _grid("Pairs of parameters", _several(pairs))
     slices = [(charts, name, escape(param), "") for name, param in slice_charts(charts)]

@@ -13,6 +13,7 @@ from pinnacle.report.study_files import Objective, Window
 from pinnacle.report.study_words import (
     WINDOW_MEANINGS,
     WINDOWS,
+    faults,
     judgement_rows,
     metric_rows,
     metric_text,
@@ -66,6 +67,7 @@ def warnings(study: Study) -> str:
     said = list(study.found.warnings)
     if study.made.status != "complete":
         said.insert(0, f"The study's status is '{study.made.status}': this page covers what its folder holds so far.")
+    said += [text for text in faults(study) if text not in said]
     items = "".join(f"<li>{escape(text)}</li>" for text in said)
     return f'<div class="warnings" role="note"><ul>{items}</ul></div>' if items else ""
 
@@ -113,7 +115,7 @@ def best_table(study: Study) -> str:
         kept = NOT_MEASURED if one is None else share(one.share_of_best)
         rows.append((name, parameter(best.params[name]), place_words(axis, best.params[name]), range_, kept))
     rows += [(name, parameter(value), "not searched", "", "") for name, value in study.made.fixed.items()]
-    head = ("parameter", "best", "searched", "result holds from", "neighbours keep")
+    head = ("parameter", "best", "searched", "result holds from", "kept a step away")
     return table(f"Best parameters, trial {best.number:,}", head, rows).replace("panel scroll", "panel scroll wide")
 
 
@@ -141,7 +143,7 @@ def judgement_table(study: Study) -> str:
     """How far to believe it: each number with what it means."""
     if study.found.judgement is None:
         return ""
-    rows = [(name, value, meaning) for name, value, meaning, _ in judgement_rows(study.found.judgement)]
+    rows = [(name, value, meaning) for name, value, meaning, _ in judgement_rows(study)]
     return table("What the numbers mean", (), rows).replace("panel scroll", "panel scroll wide words")
 
 
@@ -184,7 +186,7 @@ def walk_table(study: Study) -> str:
     rows = [
         (f"fold {fold.number}", metric_text("net_quote", fold.train), metric_text("sharpe", fold.train),
          metric_text("net_quote", fold.test), metric_text("sharpe", fold.test), metric_text("fills", fold.test),
-         *(parameter(fold.params.get(name)) for name in study.made.space))
+         *(parameter((fold.params or {}).get(name)) for name in study.made.space))
         for fold in walk.folds
     ]  # fmt: skip
     rows.append(
@@ -224,7 +226,8 @@ def details(study: Study) -> str:
     ]
     out.append(table("Searched parameters", ("parameter", "range", "kind"), space) + "</div><br>\n")
     identity = [("code", made.code_hash), ("strategy", made.strategy.sha256), ("strategy file", made.strategy.path)]
-    identity += [(f"history {one.path}", f"{one.sha256} ({one.rows:,} rows)") for one in made.histories]
+    for one in made.histories:
+        identity.append((f"history {one.path}", one.sha256 + ("" if one.rows is None else f" ({one.rows:,} rows)")))
     identity += [(key, str(value)) for key, value in made.versions.items()]
     out.append(_folded("Identity", _listing(identity)))
     out.append(_folded("Configuration", _listing(_flat(made.config))))

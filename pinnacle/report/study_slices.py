@@ -1,6 +1,6 @@
 """The charts of the parameters: which made a difference, where the good values lie, and which go together.
 
-A pair is drawn as medians over cells, and a cell in which nothing was tried stays blank: nothing is interpolated there.
+A pair is drawn as medians over cells, and a cell without a complete trial stays blank: nothing is interpolated there.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def _axis(name: str, axis: Axis) -> Figure:
         return told | {"tickvals": ticks, "ticktext": labels, "range": [-0.5, len(ticks) - 0.5]}
     if axis.log:
         low, high = float(np.log10(axis.low)), float(np.log10(axis.high))
-        return told | {"type": "log", "nticks": 6, "range": [low - 0.04 * (high - low), high + 0.04 * (high - low)]}
+        told |= {"dtick": 1} if high - low >= 2 else {"nticks": 6}
+        return told | {"type": "log", "range": [low - 0.04 * (high - low), high + 0.04 * (high - low)]}
     aside = max(0.04 * (axis.high - axis.low), 0.5 if axis.whole else 0.0)
     return told | {"nticks": 6, "range": [axis.low - aside, axis.high + aside]}
 
@@ -99,7 +100,7 @@ def pair_charts(charts: StudyCharts, found: list[Effect]) -> list[tuple[str, str
 
 
 def _pair(charts: StudyCharts, k: int, one: str, other: str) -> None:
-    """Median value by cell, blank where nothing was tried, and the trials on it."""
+    """Median value by cell, blank where no trial is complete, and the trials on it."""
     trials, space, at = charts.study.trials, charts.study.made.space, charts.shown
     values = charts.values[charts.complete]
     low, high = np.quantile(values, (0.1, 1.0) if charts.objective.sign > 0 else (0.0, 0.9))

@@ -15,6 +15,7 @@ from typing import TextIO
 from pinnacle.report.study import Study, read_study
 from pinnacle.report.study_html import HTML_NAME
 from pinnacle.report.study_words import (
+    faults,
     judgement_rows,
     metric_rows,
     objective_label,
@@ -71,7 +72,7 @@ def lines(study: Study) -> Iterator[Line]:
     yield from _judgement(study)
     yield from _walk(study)
     yield from _ended_early(study)
-    for text in study.found.warnings:
+    for text in [*study.found.warnings, *faults(study)]:
         yield Line("")
         yield from _wrapped(f"! {text}", "yellow", "  ")
     yield Line("")
@@ -161,11 +162,11 @@ def _windows(study: Study) -> Iterator[Line]:
 
 
 def _judgement(study: Study) -> Iterator[Line]:
-    if study.found.judgement is None:
+    rows = list(judgement_rows(study))
+    if not rows:
         return
     yield Line("")
     yield Line("How far to believe it", "bold")
-    rows = list(judgement_rows(study.found.judgement))
     label, width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     for name, value, meaning, speaks in rows:
         start = f"  {name:<{label}}  {value:>{width}}  "

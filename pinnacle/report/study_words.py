@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pinnacle.report.study import Study
-from pinnacle.report.study_files import Axis, Judgement, Metrics, Objective
+from pinnacle.report.study_files import Axis, Metrics, Objective
 from pinnacle.report.wording import NOT_MEASURED, amount, count, plain, quantity, share, span
 
 # Of an objective: what it is called, its unit ("" is the quote currency), and the metric it is read from.
@@ -123,9 +123,11 @@ def compared(study: Study, objective: Objective) -> tuple[np.ndarray, np.ndarray
     return pair[0], pair[1], f"{name}, {unit} an hour" if objective.name in _GROWING else f"{name}, {unit}"
 
 
-def judgement_rows(judgement: Judgement) -> Iterator[tuple[str, str, str, float | None]]:
+def judgement_rows(study: Study) -> Iterator[tuple[str, str, str, float | None]]:
     """Name, value, what it means in one sentence, and a number that is above 0 if it speaks for trading."""
-    one = judgement
+    one = study.found.judgement
+    if one is None:
+        return
     tried = "the tried ones" if one.trials_counted is None else f"{one.trials_counted:,.0f} tries"
     yield (
         "deflated Sharpe", share(one.deflated_sharpe),
@@ -142,11 +144,16 @@ def judgement_rows(judgement: Judgement) -> Iterator[tuple[str, str, str, float 
         "Sharpe of pure luck", plain(one.expected_max_sharpe, 2),
         f"The Sharpe ratio that the best of {tried} is expected to show if none has any skill.", None,
     )  # fmt: skip
-    splits = "" if one.pbo_splits is None else f" of {one.pbo_splits:,}"
+    if one.trials_effective is not None:
+        yield (
+            "separate tries", plain(one.trials_effective, 1),
+            f"What {tried} come to when those that move together are counted as one.", None,
+        )  # fmt: skip
+    parts = "" if one.pbo_splits is None else f", cut into {one.pbo_splits:,.0f} parts,"
     yield (
         "overfitting (PBO)", share(one.pbo),
-        f"Share{splits} splits of the data in which the best of one half is below the median in the other; 50% is "
-        "what chance gives.",
+        f"Share of the ways to halve the data{parts} in which the best of one half is below the median in the other; "
+        "50% is what chance gives.",
         None if one.pbo is None else 0.5 - one.pbo,
     )  # fmt: skip
     yield (
@@ -154,17 +161,40 @@ def judgement_rows(judgement: Judgement) -> Iterator[tuple[str, str, str, float 
         "How well the order of the trials in sample holds out of sample: 1 is the same order, 0 none.",
         one.rank_correlation,
     )  # fmt: skip
-    for window, value in (
-        ("train", one.sharpe_train),
-        ("validation", one.sharpe_validation),
-        ("test", one.sharpe_test),
-    ):
+    near = study.found.neighbourhood
+    if near is not None and near.share is not None:
         yield (
-            f"Sharpe, {window}", plain(value, 2),
-            f"Of the chosen one a year, {WINDOW_MEANINGS[window].split(',')[0]}: mean over deviation of its equity's "
-            "changes.",
-            value,
+            "stability", share(near.share),
+            f"What its {near.neighbours:,} nearest neighbours keep of its result, on average: a {near.shape}.",
+            None if near.shape == "unknown" else -1.0 if near.shape == "spike" else 1.0,
         )  # fmt: skip
+    meanings = {
+        "train": "In sample, where it was chosen: mean over deviation of its equity's changes, scaled to a year.",
+        "validation": "Out of sample, the same of the time after.",
+        "both": "Train and validation together.",
+        "test": "Out of sample, of the time that nothing else was run on.",
+    }
+    for window, value in sharpes(study).items():
+        yield f"Sharpe, {window}", plain(value, 2), meanings[window], value
+    if one.test_needed_s is not None:
+        yield (
+            "test needed", span(one.test_needed_s),
+            "How long the test would have to be for a profit like its to be told from chance.",
+            (study.made.windows["test"].length_s if "test" in study.made.windows else 0.0) - one.test_needed_s,
+        )  # fmt: skip
+
+
+def sharpes(study: Study) -> dict[str, float | None]:
+    """The chosen one's Sharpe ratio a year, by window."""
+    one, best = study.found.judgement, study.found.best
+    found: dict[str, float | None] = {}
+    for window in ("train", "validation", "both", "test"):
+        told = getattr(one, f"sharpe_{'chosen' if window == 'both' else window}", None)
+        metrics = None if window == "both" else getattr(best, window, None)
+        value = (metrics or {}).get("sharpe") if told is None else told
+        if window != "both" or value is not None:
+            found[window] = value
+    return found
 
 
 def _against(value: float | None, threshold: float) -> float | None:
@@ -201,6 +231,14 @@ def reasons(study: Study) -> list[tuple[str, str, int, int]]:
          int(trials.number[first[state, shape]]))
         for (state, shape), number in counts.most_common()
     ]  # fmt: skip
+
+
+def faults(study: Study) -> list[str]:
+    """Where the chosen one, or a fold's, stopped early, a sentence each."""
+    best, walk = study.found.best, study.found.walk_forward
+    told = [] if best is None else [("validation", best.validation_fault), ("test", best.test_fault)]
+    told += [(f"the test of fold {fold.number}", fold.fault) for fold in (walk.folds if walk else [])]
+    return [f"It stopped early in {where}: {fault}" for where, fault in told if fault]
 
 
 def rate_words(study: Study) -> str:

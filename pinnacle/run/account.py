@@ -50,7 +50,7 @@ class Accounts:
     def close(self, stop_ns: int) -> None:
         """Value everything as of stop_ns: at the mid after each full bucket, and at the end, where the result is."""
         full = int((stop_ns - self._window.first_ns) // self._bucket_ns)
-        times = self._window.first_ns + self._bucket_ns * np.arange(1, full + 1, dtype=np.int64)
+        times: np.ndarray = self._window.first_ns + self._bucket_ns * np.arange(1, full + 1, dtype=np.int64)
         times = np.append(times, stop_ns)
         lanes = self._books[0].ledgers.size
         self._equity, self._held, self._moved = (np.zeros((lanes, full + 1)) for _ in range(3))

@@ -205,11 +205,13 @@ def _write_summary(
                            "test": test}  # fmt: skip
         summary["judgement"] = {
             "deflated_sharpe": 0.97 if trade else 0.41, "probabilistic_sharpe": 0.98, "expected_max_sharpe": 2.7,
-            "trials_counted": len(chosen), "pbo": 0.2 if trade else 0.63, "pbo_splits": 924, "rank_correlation": 0.42,
-            "sharpe_train": 3.1, "sharpe_validation": 1.2, "sharpe_test": None if len(rows) < 5 else 0.4,
+            "trials_counted": float(len(chosen)), "trials_effective": 11.5, "pbo": 0.2 if trade else 0.63,
+            "pbo_splits": 16.0, "rank_correlation": 0.42, "sharpe_chosen": 2.6, "test_needed_s": 86_400.0 * 40,
+            "sharpe_test": None if len(rows) < 5 else 0.4, "logits": [],
         }  # fmt: skip
         if logits:
-            summary["judgement"]["pbo_logits"] = rng.normal(-0.4, 1.2, 924).tolist()
+            summary["judgement"]["logits"] = rng.normal(-0.4, 1.2, 500).tolist()
+        summary["neighbourhood"] = {"share": 0.7, "percentile": 0.9, "shape": "plateau", "neighbours": 12}
         summary["stability"] = [
             {"param": name, "value": params[name], "low": max(axis["low"], params[name] * 0.8),
              "high": min(axis["high"], params[name] * 1.3), "share_of_best": 0.83}
@@ -229,5 +231,6 @@ def _write_summary(
                 {"number": k, "params": params, "train": _plain(best, "train"), "test": test}
                 for k in range(1, folds + 1)
             ]
+            told.append({"number": folds + 1, "params": None, "train": {}, "test": {}, "fault": ""})
             summary["walk_forward"] = {"folds": told, "net_quote": -1.5, "sharpe": -0.3}
     (folder / "summary.json").write_text(json.dumps(summary, allow_nan=False))

@@ -264,6 +264,28 @@ def test_what_a_later_search_adds_is_passed_over(tmp_path: Path) -> None:
     assert "Best parameters" in page
 
 
+def test_a_walk_forward_that_tested_nothing_needs_no_curve(tmp_path: Path) -> None:
+    """Where no fold could be tested there is no file of its equity, and the page says the folds all the same."""
+    folder = write_study_folder(tmp_path / "s", folds=1)
+    (folder / "walk_forward.parquet").unlink()
+    edit(folder / "summary.json", walk_forward={"folds": [{"number": 1, "params": None}], "net_quote": 0.0})
+    write_study_report(folder)
+    page, payload = page_of(folder)
+    assert "c-walk" not in payload["figures"] and "fold 1" in page
+
+
+def test_a_fault_of_the_chosen_one_is_said(tmp_path: Path) -> None:
+    """Where the chosen trial stopped early, the page and the terminal say where and why."""
+    folder = write_study_folder(tmp_path / "s")
+    best = json.loads((folder / "summary.json").read_text())["best"]
+    edit(folder / "summary.json", best=best | {"test": {}, "test_fault": "the loss limit was reached"})
+    write_study_report(folder)
+    stream = io.StringIO()
+    print_study(folder, stream)
+    for said in (page_of(folder)[0], " ".join(stream.getvalue().split())):
+        assert "It stopped early in test: the loss limit was reached" in said
+
+
 def test_importing_the_report_of_a_study_draws_nothing() -> None:
     """It is imported without plotly, pyarrow, polars, optuna or rich."""
     code = (
