@@ -57,6 +57,9 @@ def main() -> None:
 @click.option("--report/--no-report", default=True, help="Write report.html.")
 @click.option("--no-jit", is_flag=True, help="Interpret everything, for a debugger; slow.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--sweep", is_flag=True, help="A run for each day of the catalog and each traded instrument.")
+@click.option("--workers", type=int, help="Processes of a sweep; 0 for one per CPU, 1 by default.")
+@click.option("--ray", default="", metavar="auto|ADDRESS", help="Run a sweep on this Ray cluster.")
 def backtest(
     config: str | None,
     strategy: str | None,
@@ -68,14 +71,27 @@ def backtest(
     report: bool,
     no_jit: bool,
     quiet: bool,
+    sweep: bool,
+    workers: int | None,
+    ray: str,
 ) -> None:
     """Run a strategy over recorded history.
 
     Without CONFIG it runs a fixed spread on the bundled sample of BTCUSDT.  CONFIG is a TOML file, or the name of a
-    shipped one.
+    shipped one.  With --sweep every day and traded instrument is a run of its own, and --out a folder of them; one
+    that is there is gone on with.
     """
+    if not sweep and (workers is not None or ray):
+        given = f"--ray {ray}" if ray else f"--workers {workers}"
+        raise OperatorError(f"{given}: is for many runs; add --sweep, or leave it out")
     if no_jit:
         _interpret()
+    if sweep:
+        said = {
+            "config": config, "strategy": strategy, "data": data, "settings": settings, "out": out, "record": record
+        }  # fmt: skip
+        _sweep(said, 1 if workers is None else workers, ray, report, as_json, quiet)
+        return
     from pinnacle.run.prepare import prepare_backtest
 
     silent = quiet or as_json
@@ -389,6 +405,31 @@ def _kind_numbers(names: tuple[str, ...]) -> list[int]:
     return [numbers[name] for name in names]
 
 
+def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:
+    """Run a sweep and print its table; after it the error of a sweep with failed runs."""
+    from pinnacle.run.workers import default_workers
+    from pinnacle.sweep import failure, prepare_sweep, print_sweep
+
+    silent = quiet or as_json
+    sweep = prepare_sweep(**said, workers=workers or default_workers(), ray=ray, html=report)
+    _say_if_compiling(silent)
+    try:
+        with _run_progress(silent) as sweep.progress:
+            told = sweep.run()
+    except KeyboardInterrupt:
+        if (sweep.out / "sweep.json").exists():
+            _note(f"finished runs are kept; run the same again with --out {_shown(sweep.out)} to go on")
+        raise
+    if as_json:
+        _print_json(told)
+    elif not quiet:
+        print_sweep(told)
+        click.echo(f"\nsweep   {_shown(sweep.out)}")
+    error = failure(sweep, told)
+    if error is not None:
+        raise error
+
+
 def _interpret() -> None:
     """Switch compilation off, before numba is loaded."""
     os.environ["NUMBA_DISABLE_JIT"] = "1"
@@ -426,6 +467,21 @@ def _progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None] | 
         return
     with _bar(what, "rows") as update:
         yield update
+
+
+@contextmanager
+def _run_progress(silent: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Runs of a sweep that are done, runs in all, and the time left."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = [TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("sweep", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 @contextmanager

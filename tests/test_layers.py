@@ -23,7 +23,8 @@ RANKS = {
     "history": 4,
     "run": 5,
     "optimize": 6, "report": 6, "watch": 6,
-    "cli": 7,
+    "sweep": 7,
+    "cli": 8,
 }  # fmt: skip
 
 # Siblings that meet all the same, each with its reason.
@@ -40,7 +41,8 @@ ONLY = {
 NEVER = {
     "venues": {"transport", "run"},
     "transport": {"event", "instrument"},
-    "report": {"run", "engine", "kernels", "history"},
+    "report": {"run", "engine", "kernels", "history", "optimize"},
+    "optimize": {"report"},
     "watch": {"run", "engine", "kernels"},
 }
 

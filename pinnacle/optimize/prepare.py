@@ -12,6 +12,7 @@ from pinnacle.optimize.objectives import objectives_of
 from pinnacle.optimize.optimize import Optimization
 from pinnacle.optimize.sampler import check_sampler
 from pinnacle.run.prepare import prepare_backtest
+from pinnacle.run.workers import WORKERS_MAX
 
 
 def prepare_optimization(
@@ -28,6 +29,8 @@ def prepare_optimization(
 
     Raises OperatorError for anything that does not fit together.
     """
+    if not 1 <= workers <= WORKERS_MAX:
+        raise OperatorError(f"{workers} workers asked for; give a number from 1 to {WORKERS_MAX}, or 0 for one per CPU")
     said = [f"optimize.{key}={_toml(value)}" for key, value in options.items() if value is not None]
     run = prepare_backtest(config, strategy, data, [*settings, *said], None, None)
     run.out = out or Path("runs") / f"optimize-{run.strategy.name}-{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"

@@ -136,12 +136,16 @@ def test_halving_agrees_with_the_naive_loop(seed: int, count: int, trials: int, 
     logits, inside, outside = naive_overfitting(returns, used)
     assert (found.splits, found.combinations) == (used, math.comb(used, used // 2))
     assert found.rows_used == count // used * used
-    pairs = [sorted(zip(*three)) for three in ((found.sharpe_in, found.sharpe_out, found.logits), (inside, outside, logits))]
+    pairs = [
+        sorted(zip(*three)) for three in ((found.sharpe_in, found.sharpe_out, found.logits), (inside, outside, logits))
+    ]
     np.testing.assert_allclose(pairs[0], pairs[1], rtol=1e-6, atol=1e-6)
     assert found.probability == pytest.approx(np.mean([1.0 if x < -1e-12 else 0.5 * (abs(x) <= 1e-12) for x in logits]))
     assert found.loss_probability == np.mean([x < 0 for x in outside])
     if np.ptp(inside) > 1e-6:
-        assert (found.slope, found.intercept) == pytest.approx(tuple(np.polyfit(inside, outside, 1)), rel=1e-4, abs=1e-6)
+        assert (found.slope, found.intercept) == pytest.approx(
+            tuple(np.polyfit(inside, outside, 1)), rel=1e-4, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("trials", [2, 9, 50])
