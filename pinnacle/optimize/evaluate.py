@@ -56,12 +56,13 @@ class Place:
 class Task(msgspec.Struct, frozen=True):
     """Candidates to be walked to stop_ns.
 
-    key: names them; who walked them last under it may go on from there.  slot: which part of the batch they are.
+    key: names them; who walked them last under it may go on from there.  slot: which part of the batch they are, None
+    where nobody needs to go on.
     stages: (time, numbers of those dropped there) before.
     """
 
     key: str
-    slot: int
+    slot: int | None
     sets: list[dict[str, float]]
     window: Window
     stages: list[tuple[int, list[int]]]
@@ -121,7 +122,7 @@ class Judges:
         self.lane_windows = 0
 
     def evaluate(self, sets: list[dict[str, float]], window: Window, staged: bool) -> Judged:
-        """A batch at the start of a window.  staged: it will be stopped on the way, which changes nothing here."""
+        """A batch at the start of a window.  staged: it will be stopped on the way, so each part keeps its worker."""
         size = min(self._lanes, -(-len(sets) // self._workers.count))
         parts = []
         for first in range(0, len(sets), size):
@@ -130,22 +131,24 @@ class Judges:
             parts.append(_Part(hashlib.sha256(text).hexdigest()[:16], first, some))
         self.passes += len(parts)
         self.lane_windows += len(sets)
-        return Judged(self._workers, window, parts, len(sets))
+        return Judged(self._workers, window, parts, len(sets), staged)
 
 
 class Judged:
     """A batch under way."""
 
-    def __init__(self, workers: Workers, window: Window, parts: list[_Part], count: int) -> None:
+    def __init__(self, workers: Workers, window: Window, parts: list[_Part], count: int, staged: bool) -> None:
         self._workers, self._window, self._parts, self._count = workers, window, parts, count
+        self._staged = staged
         self._at_ns = window.first_ns
 
     def advance(self, stop_ns: int) -> Sequence[LaneResult | None]:
         """Results at stop_ns in the order of the batch, None for those dropped."""
         parts = [part for part in self._parts if len(part.dropped) < len(part.sets)]
         tasks = [
-            Task(part.key, self._parts.index(part), part.sets, self._window, list(part.stages), stop_ns)
-            for part in parts
+            Task(part.key, number if self._staged else None, part.sets, self._window, list(part.stages), stop_ns)
+            for number, part in enumerate(self._parts)
+            if part in parts
         ]
         results: list[LaneResult | None] = [None] * self._count
         for part, found in zip(parts, self._workers.map(tasks)):
