@@ -142,11 +142,9 @@ def main() -> None:
         _say("hftbacktest / lane", [one[0] / one[2] for one in rounds], LEAST_PEER)
         _say("single / lane", [one[1] / one[2] for one in rounds], LEAST_SINGLE)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"read     {tape.bytes_read:,} bytes of history decoded once; a pass walks {tape.rows.nbytes:,} mapped "
-            f"bytes\n         once for all its lanes; peak memory of this process {peak:.0f} MB, {data.nbytes / 1e6:.0f} MB of it "
-            "hftbacktest's rows"
-        )
+        print(f"read     {tape.bytes_read:,} bytes of history, decoded once")
+        print(f"         a pass walks {tape.rows.nbytes:,} mapped bytes once for all its lanes")
+        print(f"memory   {peak:.0f} MB at most, {data.nbytes / 1e6:.0f} MB of it hftbacktest's rows")
         place = Place(
             run.config, run.where, run.strategy.path, run.strategy.source, run.instruments, run.sources(),
             tape.folder, "long", track.bucket_ns,
