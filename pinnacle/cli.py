@@ -407,8 +407,9 @@ def _kind_numbers(names: tuple[str, ...]) -> list[int]:
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:
     """Run a sweep and print its table; after it the error of a sweep with failed runs."""
+    from pinnacle.report.sweep import print_sweep
     from pinnacle.run.workers import default_workers
-    from pinnacle.sweep import failure, prepare_sweep, print_sweep
+    from pinnacle.sweep import failure, prepare_sweep
 
     silent = quiet or as_json
     sweep = prepare_sweep(**said, workers=workers or default_workers(), ray=ray, html=report)

@@ -25,7 +25,7 @@ from pinnacle.report.source import Recorded
 from pinnacle.report.style import STYLE
 from pinnacle.report.tiles import tiles
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 # Charts of an instrument, in the order of the page: title, what it says, whether it is wide.
 _TIMED = ("price", "inventory", "equity", "split")
 _WIDE = ("price", "inventory")
@@ -68,7 +68,7 @@ def render(run: Recorded, parts: Sequence[Part], summary: dict[str, Any]) -> lis
     title = escape(f"{summary['run']['strategy'] or 'run'} – {summary['run']['mode']} report")
     head = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"{_header(run, summary)}\n<main>\n{warnings(summary)}\n{views}\n{details(run, summary)}\n"

@@ -215,31 +215,31 @@ def details(run: Recorded, summary: dict[str, Any]) -> str:
     rows += [(f"history {one['path']}", f"{one['sha256']} ({one['rows']:,} rows)") for one in what["histories"]]
     rows += [(key, str(getattr(manifest.versions, key))) for key in ("pinnacle", "numba", "numpy", "python", "cpu")]
     rows += [(f"records: {_words(name)}", count(number)) for name, number in what["records"].items()]
-    out = [_folded("Identity", _listing(rows))]
-    out.append(_folded("Configuration", _listing(_flat(manifest.config))))
+    out = [folded("Identity", listing(rows))]
+    out.append(folded("Configuration", listing(flat(manifest.config))))
     if manifest.strategy and manifest.strategy.source:
         source = f"<pre>{escape(manifest.strategy.source)}</pre>"
-        out.append(_folded(f"Strategy, {Path(manifest.strategy.path).name}", source))
+        out.append(folded(f"Strategy, {Path(manifest.strategy.path).name}", source))
     return "<h2>Run</h2>\n" + "".join(out)
 
 
-def _folded(title: str, body: str) -> str:
+def folded(title: str, body: str) -> str:
     return f"<details><summary>{escape(title)}</summary><div>{body}</div></details>\n"
 
 
-def _listing(rows: Rows) -> str:
+def listing(rows: Rows) -> str:
     cells = "".join(
         f"<tr><td>{escape(key)}</td><td><code>{escape(value)}</code></td></tr>" for key, value in rows if value
     )
     return f"<table><tbody>{cells}</tbody></table>"
 
 
-def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
     """A config as dotted keys, in its own order."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if pairs is None:
         return [(path, _value(value))]
-    return [row for key, inner in pairs for row in _flat(inner, f"{path}.{key}" if path else str(key))]
+    return [row for key, inner in pairs for row in flat(inner, f"{path}.{key}" if path else str(key))]
 
 
 def _value(value: Any) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from pinnacle.log.manifest import replacing
 from pinnacle.report import study_sections as text
 from pinnacle.report.columns import Charts
-from pinnacle.report.html import _POLICY, plotly_js
+from pinnacle.report.html import POLICY, plotly_js
 from pinnacle.report.importance import TRIALS_MIN, effects
 from pinnacle.report.script import SCRIPT
 from pinnacle.report.study import Study, read_study
@@ -82,7 +82,7 @@ def render(study: Study) -> list[bytes]:
     data = msgspec.json.encode(payload).replace(b"<", b"\\u003c")
     head = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(study.made.strategy.name)} – optimize report</title>\n<style>{STYLE}{_STYLE}</style>\n"
         f"</head>\n<body>\n{text.header(study)}\n<main>\n{text.verdict(study)}\n{text.warnings(study)}\n"

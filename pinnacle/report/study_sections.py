@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from pinnacle.report.importance import Effect
-from pinnacle.report.sections import _flat, _folded, _listing, table
+from pinnacle.report.sections import flat, folded, listing, table
 from pinnacle.report.study import Study
 from pinnacle.report.study_files import Objective, Window
 from pinnacle.report.study_words import (
@@ -25,7 +25,7 @@ from pinnacle.report.study_words import (
     reasons,
     trials_words,
 )
-from pinnacle.report.tiles import _card
+from pinnacle.report.tiles import card
 from pinnacle.report.wording import NOT_MEASURED, amount, moment, plain, share, span
 
 _REASONS_MAX, _FRONT_MAX = 20, 30
@@ -82,22 +82,22 @@ def tiles(study: Study) -> str:
         )
         net = (metrics or {}).get("net_quote")
         under = f"Sharpe {metric_text('sharpe', metrics)}, {metric_text('fills', metrics)} fills"
-        cards.append(_card(f"Net result, {name}", amount(net, True), quote, under if metrics else "not run", net))
+        cards.append(card(f"Net result, {name}", amount(net, True), quote, under if metrics else "not run", net))
     if judged is not None:
         cards.append(
-            _card("Deflated Sharpe", share(judged.deflated_sharpe), "", "that it is more than luck; 95% asked for")
+            card("Deflated Sharpe", share(judged.deflated_sharpe), "", "that it is more than luck; 95% asked for")
         )
-        cards.append(_card("Overfitting (PBO)", share(judged.pbo), "", "50% is what chance gives"))
+        cards.append(card("Overfitting (PBO)", share(judged.pbo), "", "50% is what chance gives"))
         cards.append(
-            _card("Rank correlation", plain(judged.rank_correlation, 2, True), "", "in sample to out of sample")
+            card("Rank correlation", plain(judged.rank_correlation, 2, True), "", "in sample to out of sample")
         )
     if study.found.walk_forward is not None:
         walk = study.found.walk_forward
         under = f"Sharpe {plain(walk.sharpe, 2)}, {len(walk.folds)} folds"
-        cards.append(_card("Walk-forward", amount(walk.net_quote, True), quote, under, walk.net_quote))
+        cards.append(card("Walk-forward", amount(walk.net_quote, True), quote, under, walk.net_quote))
     told = study.found.study
     if told.candidates_per_s is not None:
-        cards.append(_card("Rate", f"{told.candidates_per_s:,.3g}", "candidates/s", span(told.seconds)))
+        cards.append(card("Rate", f"{told.candidates_per_s:,.3g}", "candidates/s", span(told.seconds)))
     return f'<div class="cards">{"".join(cards)}</div>\n'
 
 
@@ -229,11 +229,11 @@ def details(study: Study) -> str:
     for one in made.histories:
         identity.append((f"history {one.path}", one.sha256 + ("" if one.rows is None else f" ({one.rows:,} rows)")))
     identity += [(key, str(value)) for key, value in made.versions.items()]
-    out.append(_folded("Identity", _listing(identity)))
-    out.append(_folded("Configuration", _listing(_flat(made.config))))
+    out.append(folded("Identity", listing(identity)))
+    out.append(folded("Configuration", listing(flat(made.config))))
     if made.strategy.source:
         title = f"Strategy, {Path(made.strategy.path).name or made.strategy.name}"
-        out.append(_folded(title, f"<pre>{escape(made.strategy.source)}</pre>"))
+        out.append(folded(title, f"<pre>{escape(made.strategy.source)}</pre>"))
     return "".join(out)
 
 

@@ -25,7 +25,7 @@ from pinnacle.report.study_words import (
     reasons,
     trials_words,
 )
-from pinnacle.report.terminal import WIDTH, _writable
+from pinnacle.report.terminal import WIDTH, writable
 from pinnacle.report.wording import NOT_MEASURED, amount, moment, plain, share, span
 
 _REASONS_MAX, _PARAM_MAX = 3, 24
@@ -53,7 +53,7 @@ def print_study(folder: str | Path, stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     told = list(lines(read_study(folder)))
     if not stream.isatty():
-        stream.write(_writable("\n".join(line.text for line in told) + "\n", stream))
+        stream.write(writable("\n".join(line.text for line in told) + "\n", stream))
         return
     from rich.console import Console
     from rich.text import Text

@@ -35,15 +35,15 @@ def print_summary(summary: dict[str, Any], stream: TextIO | None = None) -> None
     if stream.isatty():
         _show_rich(summary, stream)
     else:
-        stream.write(_writable("\n".join(plain_lines(summary)) + "\n", stream))
+        stream.write(writable("\n".join(plain_lines(summary)) + "\n", stream))
 
 
-def _writable(text: str, stream: TextIO) -> str:
+def writable(text: str, stream: TextIO) -> str:
     """The text in what the stream can write: a pipe in an ASCII locale has no minus sign."""
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
-        return text.translate({0x2212: "-", 0x2013: "-", 0xB1: "+/-"}).encode("ascii", "replace").decode()
+        return text.translate({0x2212: "-", 0x2013: "-", 0xB1: "+/-", 0x2026: "."}).encode("ascii", "replace").decode()
     return text
 
 
