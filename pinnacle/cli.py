@@ -232,7 +232,17 @@ def replay(run: Path, until: int | None, from_checkpoint: int | None, no_jit: bo
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def report(run: Path, as_json: bool) -> None:
-    """Write the tables and report.html of a finished or interrupted run anew."""
+    """Write the tables and report.html of a finished or interrupted run anew, or the page of a study."""
+    if (run / "study.json").exists():
+        from pinnacle.report.study_html import write_study_report
+        from pinnacle.report.study_terminal import print_study
+
+        write_study_report(run)
+        if as_json:
+            click.echo((run / "summary.json").read_text())
+        else:
+            print_study(run)
+        return
     from pinnacle.report.write import write_report
 
     summary = write_report(run)

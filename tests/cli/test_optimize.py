@@ -39,6 +39,8 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
     said = ran("optimize", *FEW[:-1], "--strategy", "fixed_spread", "--folds", "2", "--out", out)
     assert "do not trade this" in " ".join(said.out.split()) and all(len(line) <= 80 for line in said.out.splitlines())
     assert (out / "report.html").stat().st_size > 10_000
+    page = (out / "report.html").read_bytes()
+    assert ran("report", out).out == said.out and (out / "report.html").read_bytes() == page
     summary = json.loads((out / "summary.json").read_text())
     study = json.loads((out / "study.json").read_text())
     assert study["status"] == "complete" and not (out / "tape").exists() and not (out / "curves").exists()
