@@ -211,7 +211,7 @@ def takeable(sim, desk, me, o, reach, most):
     return total
 
 
-@jit_inner
+@jit_inline
 def take(sim, desk, points, me, order_id, side, reach, lots):
     """Execute as taker against side o from its best down to index `reach`; returns what is left of `lots`.
 
@@ -236,7 +236,7 @@ def take(sim, desk, points, me, order_id, side, reach, lots):
     return lots
 
 
-@jit_inner
+@jit_inline
 def meets_own(site, desk, resting, o, reach):
     """Whether an order of this lane rests on side o at index `reach` or better."""
     lane = desk["lane"]
@@ -252,7 +252,7 @@ def meets_own(site, desk, resting, o, reach):
     return False
 
 
-@jit_inner
+@jit_inline
 def expire_own(sim, desk, resting, points, me, o, reach):
     """Self-trade prevention: the lane's own orders on side o that an incoming order would meet expire."""
     site, lane = sim["site"][me], desk["lane"]

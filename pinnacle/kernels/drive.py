@@ -185,7 +185,7 @@ def walk_venue(sim, desks, resting, cursor, rows, points):
     return code
 
 
-@jit_inner
+@jit_inline
 def requests_arrive(sim, desks, resting, points):
     """The requests that are due next arrive: of each lane all that come at this same time."""
     now = sim["request_due_ns"]
@@ -249,7 +249,7 @@ def hear_rows(market, cursor, rows, stop, bound_ns, by_message):
     return ended
 
 
-@jit_inner
+@jit_inline
 def keep_rows(events, first, stop, seq, out):
     """Copy heard events[first:stop] into the log under their numbers."""
     for k in range(first, stop):
@@ -386,7 +386,7 @@ def lanes_hear_row(market, lanes, sim, desks, resting, cursor, rows, points, out
             after_input(market, lane, sim, desk, resting, cursor, points, out)
 
 
-@jit_inner
+@jit_inline
 def lanes_wake_feed(market, lanes, sim, desks, resting, cursor, me, points, quote, out):
     """A whole message was heard: each lane quotes anew."""
     refresh_tops(market)
@@ -398,7 +398,7 @@ def lanes_wake_feed(market, lanes, sim, desks, resting, cursor, me, points, quot
             after_input(market, lane, sim, desk, resting, cursor, points, out)
 
 
-@jit_inner
+@jit_inline
 def lanes_hear_answers(market, lanes, sim, desks, resting, cursor, points, quote, out, observed):
     """The answers that are heard next: of each lane one that is due at this time, of several lanes as room is left."""
     now = sim["answer_due_ns"]
@@ -415,7 +415,7 @@ def lanes_hear_answers(market, lanes, sim, desks, resting, cursor, points, quote
     sim["answer_due_ns"] = least_of(sim["answer_due"], sim["lanes"])
 
 
-@jit_inner
+@jit_inline
 def lanes_hear_timer(market, lanes, sim, desks, resting, cursor, timer, now, points, quote, out):
     """A timer: each lane that has anything left to come is woken; the others have ended."""
     going = cursor["i"] < cursor["rows"] or cursor["j"] < cursor["rows"]

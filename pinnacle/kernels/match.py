@@ -275,22 +275,10 @@ def trade_reached_us(sim, desks, resting, points, me, s, x, lots):
     takes is not there for the lane's next.
     """
     site = sim["site"][me]
-    whole = site["fill_model"] == FILL_WHOLE
     sim["stamp"] += 1
     y = site["best"][s]
     while y > x:
-        k = np.int64(site["head"][s, y]) - 1
-        while k >= 0:
-            order = nth(resting, k)
-            following = np.int64(order["next"])
-            desk = nth(desks, np.int64(order["lane"]))
-            left, open_lots = lots_left(sim, desk, lots), order["open_lots"]
-            if whole or left > 0:
-                taken = open_lots if whole else min(open_lots, left)
-                execute(sim, desk, resting, points, me, k, taken, FILL_TRADE_THROUGH)
-                if not whole:
-                    desk["left_lots"] = left - taken
-            k = following
+        fill_level(sim, desks, resting, points, me, s, y, lots, FILL_TRADE_THROUGH, -1)
         # Those that found nothing left keep resting there.
         y = next_own(site, s, y)
     if y == x:
@@ -306,7 +294,7 @@ def next_own(site, s, x):
     return x if x >= site["low"][s] else -1
 
 
-@jit_inner
+@jit_inline
 def trade_at_us(sim, desks, resting, points, me, s, x, lots):
     """A trade at the price of orders of ours: it eats what is ahead of each, and then into the order itself."""
     site = sim["site"][me]
@@ -342,24 +330,35 @@ def side_came_through(sim, desks, resting, points, me, s, x, lots):
     """
     site = sim["site"][me]
     o, reach = 1 - s, W - 1 - x
-    whole = site["fill_model"] == FILL_WHOLE
     sim["stamp"] += 1
     y = site["best"][o]
     while y >= reach:
-        k = np.int64(site["head"][o, y]) - 1
-        while k >= 0:
-            order = nth(resting, k)
-            following = np.int64(order["next"])
-            desk = nth(desks, np.int64(order["lane"]))
-            left, open_lots = lots_left(sim, desk, lots), order["open_lots"]
-            if whole or left > 0:
-                taken = open_lots if whole else min(open_lots, left)
-                execute(sim, desk, resting, points, me, k, taken, FILL_CROSSING_BOOK)
-                if not whole:
-                    desk["left_lots"] = left - taken
-                    remember_taken(site, desk["own"][me], s, x, taken)
-            k = following
+        fill_level(sim, desks, resting, points, me, o, y, lots, FILL_CROSSING_BOOK, x)
         y = next_own(site, o, y)
+
+
+@jit_inner
+def fill_level(sim, desks, resting, points, me, s, y, lots, reason, from_x):
+    """Fill the orders at y of side s in their sequence, each lane's as far as its lots of this execution go.
+
+    from_x: index on the other side whose liquidity is taken by that, and remembered as taken; -1 for none.
+    """
+    site = sim["site"][me]
+    whole = site["fill_model"] == FILL_WHOLE
+    k = np.int64(site["head"][s, y]) - 1
+    while k >= 0:
+        order = nth(resting, k)
+        following = np.int64(order["next"])
+        desk = nth(desks, np.int64(order["lane"]))
+        left, open_lots = lots_left(sim, desk, lots), order["open_lots"]
+        if whole or left > 0:
+            taken = open_lots if whole else min(open_lots, left)
+            execute(sim, desk, resting, points, me, k, taken, reason)
+            if not whole:
+                desk["left_lots"] = left - taken
+                if from_x >= 0:
+                    remember_taken(site, desk["own"][me], 1 - s, from_x, taken)
+        k = following
 
 
 @jit_inner
@@ -417,7 +416,7 @@ def forget_level(sim, desks, me, s, x):
             forget_taken(site, own, s, x)
 
 
-@jit_inner
+@jit_inline
 def forget_all(site, own):
     """Forget every level that a lane took from."""
     while own["taken_count"] != 0:
