@@ -78,3 +78,9 @@ OBSERVED_ROOM_MIN = 64
 MARKOUTS_PENDING_MAX = 1 << 15
 # Levels whose liquidity an own order took and the venue has not refreshed yet.
 TAKEN_LEVELS_MAX = 64
+
+# --- order-by-order books -----------------------------------------------------------------------------------------
+# Orders a book has room for at first, and at most.  Coinbase BTC-USD holds some tens of thousands; 16 M orders are
+# 1.5 GB with their table, and a feed that reaches them does not say when orders leave.
+L3_ORDERS_START = 1 << 16
+L3_ORDERS_MAX = 1 << 24
