@@ -588,9 +588,13 @@ def reset_book_l3(l3: np.void) -> None:
     reset_book(l3["book"])
 
 
-def new_book_l3(capacity: int = L3_ORDERS_START) -> BookL3:
-    """An empty book with room for `capacity` orders.  Untouched pages take no memory."""
-    books = zeroed(BOOK_L3)
+def new_book_l3(capacity: int = L3_ORDERS_START, books: np.ndarray | None = None) -> BookL3:
+    """An empty book with room for `capacity` orders; books: BOOK_L3[1] of zeros, where it is part of another record.
+
+    Untouched pages take no memory.
+    """
+    if books is None:
+        books = zeroed(BOOK_L3)
     table = _table_for(books, capacity)
     reset_book_l3(books[0])
     return BookL3(books, zeroed(ORDER_L3, capacity), table)
