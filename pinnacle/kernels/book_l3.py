@@ -561,18 +561,19 @@ class BookL3:
         """The three records that every function here begins with."""
         return self.books[0], self.orders[0], self.table[0]
 
-    def grow(self) -> None:
-        """Twice the room, after L3_FULL.  Places stay, so what a caller remembers stays right.
+    def grow(self) -> bool:
+        """Twice the room, after L3_FULL; False at limits.L3_ORDERS_MAX, where the caller must decide what to give up.
 
-        Raises MemoryError at limits.L3_ORDERS_MAX orders: a feed that never deletes would otherwise take all memory.
+        Places stay, so what a caller remembers stays right.
         """
         capacity = 2 * self.orders.size
         if capacity > L3_ORDERS_MAX:
-            raise MemoryError(f"an order-by-order book holds more than {L3_ORDERS_MAX} orders")
+            return False
         orders = zeroed(ORDER_L3, capacity)
         orders[: self.orders.size] = self.orders
         self.orders, self.table = orders, _table_for(self.books, capacity)
         refill_table(*self.args)
+        return True
 
 
 def _table_for(books: np.ndarray, capacity: int) -> np.ndarray:

@@ -616,4 +616,6 @@ def submit(venue: Exchange, commands: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if done == commands.size:
             return np.concatenate(rows), np.concatenate(to)
         if venue.exchange[0]["pause"] == PAUSE_POOL_FULL:
-            venue.book.grow()
+            grown = venue.book.grow()
+            # What may rest is bounded by the participants' limits, which are the owner's to set.
+            assert grown

@@ -504,6 +504,28 @@ def test_drawn_self_trade(mode, said, left):
     assert scene.queues() == left
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_drawn_fill_or_kill_over_own_orders(mode):
+    """All or nothing counts only what it may trade with; if it cannot have all of that, its own orders stay too."""
+    scene = Scene()
+    scene.sell(1, 1, 101, 3)
+    scene.sell(2, 1, 101, 4)
+    flags = e.FOK | (1 + mode) << e.STP_SHIFT
+    too_much = 8 if mode == STP_NONE else 5
+    assert scene.buy(1, 2, 101, too_much, flags) == [f"ann: expired #2 {too_much}@101 unfilled"]
+    assert scene.queues() == ["101 sell  3(ann) 4(bob)"]
+    said = scene.buy(1, 3, 101, 4, flags)
+    if mode in (STP_EXPIRE_MAKER, STP_NONE):
+        assert said[-1].startswith("ann: filled #3")
+        assert scene.queues() == (["101 sell  3(bob)"] if mode == STP_NONE else [])
+    else:
+        assert said == ["ann: expired #3 4@101 unfilled"]
+        assert scene.queues() == ["101 sell  3(ann) 4(bob)"]
+    # What stands before its own orders it may have all the same.
+    scene.sell(3, 1, 100, 2)
+    assert scene.buy(1, 4, 101, 2, flags)[-1] == "ann: filled #4 2@100 taker"
+
+
 def test_drawn_halt():
     """What a venue takes in each state; nothing that rests is lost while it is halted."""
     scene = Scene()
