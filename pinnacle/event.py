@@ -42,6 +42,7 @@ LINK_UP = 9
 LINK_DOWN = 10
 LINK_GAP = 11
 LINK_STALE = 12
+MARKET_STATE = 13  # aux: STATE_*, what the venue takes from now on; said to a matching engine, and by it
 MARKET_KIND_MAX = 15  # kinds up to here are what the market says; history holds only these
 
 TIMER = 16
@@ -52,6 +53,8 @@ ORDER_CANCELLED = 23  # the rest of the order was cancelled at our request
 ORDER_EXPIRED = 24  # the venue ended the rest by itself (post-only would cross, IOC remainder, self-trade)
 CANCEL_REJECTED = 25  # the cancel was refused: the order was gone already
 ORDER_UNKNOWN = 26  # the outcome of a request is not known
+ORDER_REPLACED = 27  # order_id rests at price_ticks with qty_lots open; a reason in flags: the venue did it by itself
+REPLACE_REJECTED = 28  # the replace was refused and the order stays as it was; reason in flags
 BALANCE = 30
 OPERATOR_PAUSE = 40
 OPERATOR_RESUME = 41
@@ -89,7 +92,9 @@ REDUCE = 8
 POST_ONLY = 16
 IOC = 32  # immediate or cancel
 FOK = 64  # fill or kill;  none of the three: good till cancelled
+MARKET = 128  # takes at any price up to price_ticks (0: any at all), and rests nowhere
 REASON_SHIFT = 8  # bits 8..11 say why, by kind
+STP_SHIFT = 12  # bits 12..14 of an order: 1 + what prevents a trade with oneself; 0: as the participant has it
 
 # why an own order was filled (ORDER_FILLED)
 FILL_TRADE_THROUGH = 1  # a trade happened at a worse price than ours
@@ -108,10 +113,20 @@ END_NOTIONAL_FILTER = 6
 END_NO_LIQUIDITY = 7
 END_UNKNOWN_ORDER = 8
 END_ORDERS_MAX = 9
+END_STATE = 10  # the venue does not take this in its present state
+END_DUPLICATE = 11  # an order of the participant has this id and is open
+END_MALFORMED = 12  # flags that contradict each other, no side, an id out of range
 END_REASON_NAMES = {
     1: "would_cross", 2: "unfilled", 3: "self_trade", 4: "price_filter", 5: "qty_filter", 6: "notional_filter",
-    7: "no_liquidity", 8: "unknown_order", 9: "orders_max",
+    7: "no_liquidity", 8: "unknown_order", 9: "orders_max", 10: "state", 11: "duplicate", 12: "malformed",
 }  # fmt: skip
+
+# what a venue takes (MARKET_STATE, in aux)
+STATE_OPEN = 0
+STATE_HALTED = 1  # nothing
+STATE_CANCEL_ONLY = 2
+STATE_POST_ONLY = 3  # orders that would take expire
+STATE_NAMES = {0: "open", 1: "halted", 2: "cancel_only", 3: "post_only"}
 
 # what the engine did not do, and why (ALERT, in aux)
 ALERT_POSITION = 1

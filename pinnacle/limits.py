@@ -78,3 +78,21 @@ OBSERVED_ROOM_MIN = 64
 MARKOUTS_PENDING_MAX = 1 << 15
 # Levels whose liquidity an own order took and the venue has not refreshed yet.
 TAKEN_LEVELS_MAX = 64
+
+# --- order-by-order books -----------------------------------------------------------------------------------------
+# Orders a book has room for at first, and at most.  Coinbase BTC-USD holds some tens of thousands; 16 M orders are
+# 1.5 GB with their table, and a feed that reaches them does not say when orders leave.
+L3_ORDERS_START = 1 << 16
+L3_ORDERS_MAX = 1 << 24
+
+# --- the matching engine ------------------------------------------------------------------------------------------
+# Records it may write before its owner empties them: 256 KiB, which stay in the nearer cache.
+EXCHANGE_OUT_RECORDS = 1 << 12
+# Free rows it asks for before each command, and before each order that a command meets.  One order met writes seven
+# (two reports each, a trade, an order, a level), the end of a command eight.
+EXCHANGE_ROOM_MIN = 32
+# Participants of one matching engine, and their own order ids: together the key under which an order is found.
+PARTICIPANTS_MAX = 1 << 20
+PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
+# Rows of its fee schedule.
+FEE_TIERS_MAX = 16
