@@ -32,10 +32,10 @@ ASK = SELL = -1
 # --- inputs (below 128) -------------------------------------------------------------------------------------------
 BOOK_CLEAR = 1  # side (0: both) loses every level at price_ticks or better (0: all of it)
 BOOK_LEVEL = 2  # the quantity at price_ticks is now qty_lots (absolute; 0 removes the level)
-L3_ADD = 3  # an order joins the book: order_id is the venue's
-L3_MODIFY = 4
-L3_DELETE = 5
-TRADE = 6  # side is the aggressor's; aux: the venue's trade id
+ORDER_ADD = 3  # an order of the market joins the end of its price's queue: order_id is the venue's, above 0
+ORDER_MODIFY = 4  # its price and open quantity are now these; it keeps its place unless the price moves or it grows
+ORDER_DELETE = 5  # it leaves; qty_lots: what was still open, 0 if it was filled
+TRADE = 6  # side is the aggressor's; aux: the venue's trade id; order_id: the resting order's where it is known
 TICKER = 7  # best price and quantity of one side as the venue's ticker says; aux: the venue's update id
 FUNDING = 8  # qty_lots: rate in parts per 1e9 of the position's value at price_ticks (0: last mid); longs pay if > 0
 LINK_UP = 9

@@ -7,7 +7,7 @@ whether a recording can be traded on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 
 from pinnacle import event
-from pinnacle.history.history import open_history
+from pinnacle.history.history import History, open_history
 from pinnacle.history.options import ImportOptions, Progress
+from pinnacle.history.order_check import ORDER_KINDS, OrderCheck
+from pinnacle.history.source import venue_books
+from pinnacle.history.venue_book import VenueBook
 from pinnacle.instrument import Instrument
 from pinnacle.kernels import inspect as kernel
 from pinnacle.kernels.state import BOOK, reset_book
@@ -32,7 +35,8 @@ class HistoryReport:
     """What one pass over a history found.
 
     kinds: rows by kind.  problems: what is wrong, as (what, how many), worst first; empty means that nothing is.
-    facts: numbers that are neither right nor wrong.  silences: (start ns, length ns), longest first.
+    facts: numbers that are neither right nor wrong.  orders: what the book of single orders proves, and verdict the
+    sentence that sums it up; empty where there are none.  silences: (start ns, length ns), longest first.
     imports: the reports of the imports that made it.
     """
 
@@ -45,6 +49,8 @@ class HistoryReport:
     kinds: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     facts: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
+    verdict: str = ""
     latency_ns: dict[str, int] = field(default_factory=dict)
     silences: list[tuple[int, int]] = field(default_factory=list)
     imports: list[dict[str, Any]] = field(default_factory=list)
@@ -71,13 +77,16 @@ class HistoryReport:
         if self.latency_ns:
             out.append("  latency: " + ", ".join(f"{name} {ns / 1e6:,.3f} ms" for name, ns in self.latency_ns.items()))
         out += [f"  {name}: {count:,}" for name, count in self.facts.items() if count]
+        out += [f"  {name}: {count:,}" for name, count in self.orders.items()]
         out += [f"  silent for {length / 1e9:,.1f} s from {_utc(start)}" for start, length in self.silences]
         for one in self.imports:
             for part in ("repaired", "skipped", "gaps"):
                 out += [f"  import {part}: {count:,} {name}" for name, count in one[part].items()]
             out += [f"  import: {text}" for text in one["notes"]]
         out += [f"  WRONG: {count:,} {name}" for name, count in self.problems.items() if count]
-        return [*out, "  nothing wrong was found"] if self.ok else out
+        if self.ok:
+            out.append("  nothing wrong was found")
+        return [*out, f"  {self.verdict}"] if self.verdict else out
 
 
 def check_history(
@@ -92,15 +101,19 @@ def check_history(
     """
     history = open_history(path, instrument, options, progress)
     first = Path(path) if isinstance(path, str | Path) else Path(path[0])
-    report = check_rows(history, first.name)
+    books = None
+    if isinstance(history, History):
+        books = venue_books(history.source, history.instrument, history.options)
+    report = check_rows(history, first.name, books)
     metadata = history.metadata()
     report.imports = [one["report"] for one in json.loads(metadata.get("imports", "[]"))]
     return report
 
 
-def check_rows(batches: Iterable[np.ndarray], name: str) -> HistoryReport:
-    """Check EVENT arrays in order of arrival."""
+def check_rows(batches: Iterable[np.ndarray], name: str, books: Iterator[VenueBook] | None = None) -> HistoryReport:
+    """Check EVENT arrays in order of arrival.  books: the venue's own, to hold a book of single orders to."""
     report = HistoryReport(name)
+    orders: OrderCheck | None = None
     book, state = np.zeros(1, BOOK), np.zeros(1, kernel.INSPECTION)
     reset_book(book[0])
     silences: list[tuple[int, int]] = []
@@ -115,12 +128,20 @@ def check_rows(batches: Iterable[np.ndarray], name: str) -> HistoryReport:
         least = int(np.where(venue != 0, venue, rows["ts_ns"]).min())
         floor = least if floor is None else min(floor, least)
         kernel.inspect(rows, book[0], state[0])
+        if orders is None and np.isin(rows["kind"], ORDER_KINDS).any():
+            orders = OrderCheck(books)
+        if orders is not None:
+            orders.rows(rows)
         report.rows += rows.size
         report.last_ts_ns = int(rows["ts_ns"][-1])
     kernel.settle(state[0], np.iinfo(np.int64).max)
     report.venue_floor_ns = floor or 0
     report.silences = silences
     _fill(report, state[0], book[0])
+    if orders is not None:
+        orders.finish()
+        report.problems |= orders.problems
+        report.orders, report.verdict = orders.facts(), orders.verdict()
     return report
 
 

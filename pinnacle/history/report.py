@@ -62,9 +62,8 @@ class ImportReport:
         out = [f"{self.format}: {self.rows:,} rows from {', '.join(self.sources)}"]
         out += [f"  {count:,} {name}" for name, count in sorted(self.found.items()) if count]
         if self.offset_ns:
-            out.append(
-                f"  local clock moved by {self.offset_ns:,} ns (smallest recorded latency {self.latency_ns_min:,} ns)"
-            )
+            least = "not known" if self.latency_ns_min is None else f"{self.latency_ns_min:,} ns"
+            out.append(f"  local clock moved by {self.offset_ns:,} ns (smallest recorded latency {least})")
         out += [
             f"  {name}: {links:,} links, {self.gaps.get(name, 0):,} gaps" for name, links in sorted(self.links.items())
         ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pinnacle.errors import HistoryError
-from pinnacle.history import gemini, tardis
+from pinnacle.history import bitstamp, coinbase, gemini, mbo, tardis
 from pinnacle.history.binance import clock_offset_ns, read_binance
 from pinnacle.history.blocks import DamagedFile, LineBlocks, existing_file
 from pinnacle.history.columns import ColumnMap, column_map
@@ -22,14 +22,22 @@ from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.history.report import ImportReport
 from pinnacle.history.rows import RowReader
 from pinnacle.history.table import Table
+from pinnacle.history.venue_book import VenueBook
 from pinnacle.instrument import Instrument
 
 BINANCE, TARDIS, GEMINI, COLUMNS, SEGMENT = "binance-stream", "tardis", "gemini-day", "columns", "segment"
+BITSTAMP, COINBASE, MBO = "bitstamp-orders", "coinbase-snapshot", "dbn-mbo"
 KNOWN = (
     "Binance streams (lines of `<local_ns> <json>`), Tardis CSV (incremental_book_L2, trades, quotes), a Gemini day "
-    "(market_depth.csv beside trade.csv), pinnacle's own Parquet, or any CSV or Parquet with a column map"
+    "(market_depth.csv beside trade.csv), Bitstamp order by order (lines of `<local_ms> <event> <json>`), Coinbase "
+    "book snapshots (level 2 and 3), Databento DBN of the schema MBO, pinnacle's own Parquet, or any CSV or Parquet "
+    "with a column map"
 )
-_STREAM_LINE = re.compile(rb"\s*\d{13,19} \{")
+_LINES = {
+    BINANCE: re.compile(rb"\s*\d{13,19} \{"),
+    BITSTAMP: re.compile(rb"\d{13} (order_(created|changed|deleted|book)|trade) "),
+    COINBASE: re.compile(rb'\s*\{"product":'),
+}
 _OWN_COLUMNS = {"seq", "ts_ns", "ts_venue_ns", "price_ticks", "qty_lots", "kind", "side", "flags"}
 
 Reader = Callable[[ImportReport], Iterator[np.ndarray]]
@@ -37,7 +45,7 @@ Reader = Callable[[ImportReport], Iterator[np.ndarray]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files of one history and what they are.  names: the columns of each file, empty for a stream."""
+    """Files of one history and what they are.  names: the columns of each file, empty for one that has none."""
 
     format: str
     paths: list[Path]
@@ -56,9 +64,10 @@ def recognise(path: Path | str | Sequence[Path | str], options: ImportOptions) -
                 f"{given[0]}: a folder that is no Gemini day; name a file in it, or of a catalog the venue and symbol"
             )
         given = files
-    names = [_names(one) for one in given]
-    formats = {_format(one, columns, options) for one, columns in zip(given, names)}
-    if len(formats) > 1 or (len(given) > 1 and formats == {BINANCE}):
+    seen = [_seen(one) for one in given]
+    names = [columns for _, columns in seen]
+    formats = {known or _format(one, columns, options) for one, (known, columns) in zip(given, seen)}
+    if len(formats) > 1 or (len(given) > 1 and formats & {BINANCE, BITSTAMP, MBO}):
         raise HistoryError(
             f"{', '.join(one.name for one in given)}: files of {' and '.join(sorted(formats))} cannot be read as one; "
             "give them one after the other"
@@ -72,10 +81,25 @@ def open_source(source: Source, instrument: Instrument, options: ImportOptions, 
     def read(report: ImportReport) -> Iterator[np.ndarray]:
         if source.format == BINANCE:
             yield from read_binance(source.paths[0], instrument, options, report, progress)
+        elif source.format == BITSTAMP:
+            yield from bitstamp.read_bitstamp(source.paths[0], instrument, options, report, progress)
+        elif source.format == MBO:
+            yield from mbo.read_mbo(source.paths[0], instrument, options, report, progress)
+        elif source.format == COINBASE:
+            yield from coinbase.read_coinbase(source.paths, instrument, options, report, progress)
         else:
             yield from _tables(source, instrument, options, report, progress)
 
     return read
+
+
+def venue_books(source: Source, instrument: Instrument, options: ImportOptions) -> Iterator[VenueBook] | None:
+    """The venue's own books that a recording of orders can be held to; None for the formats that have none."""
+    if source.format == BITSTAMP and options.tickers:
+        return bitstamp.venue_books(source.paths[0], instrument, options)
+    if source.format == COINBASE:
+        return coinbase.venue_books(source.paths, instrument, options)
+    return None
 
 
 def _tables(
@@ -124,8 +148,6 @@ def _map_of(table: Table, options: ImportOptions) -> tuple[int, ColumnMap]:
 
 
 def _format(path: Path, names: list[str], options: ImportOptions) -> str:
-    if not names:
-        return BINANCE
     if set(names) >= _OWN_COLUMNS:
         return SEGMENT
     if options.columns:
@@ -138,18 +160,21 @@ def _format(path: Path, names: list[str], options: ImportOptions) -> str:
     raise HistoryError(f"{path}: not a known format (it begins with {seen[:80]!r}); known are {KNOWN}")
 
 
-def _names(path: Path) -> list[str]:
-    """The file's columns; none if it is a Binance stream."""
+def _seen(path: Path) -> tuple[str, list[str]]:
+    """(format, no columns) of a file that shows its format in its first bytes, ("", its columns) of any other."""
     existing_file(path)
     with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    if not parquet:
+        magic = file.read(4)
+    if path.suffix != ".gz" and (magic == mbo.ZSTD or magic.startswith(mbo.DBN)):
+        return MBO, []
+    if magic != b"PAR1":
         try:
             first = LineBlocks(path).first()
         except DamagedFile as damage:
             raise HistoryError(f"{path}: {damage.what}; not one line of it is intact") from None
         if not first.strip():
             raise HistoryError(f"{path}: the file is empty; nothing was recorded in it")
-        if _STREAM_LINE.match(first):
-            return []
-    return Table(path, True).names
+        for known, line in _LINES.items():
+            if line.match(first):
+                return known, []
+    return "", Table(path, True).names
