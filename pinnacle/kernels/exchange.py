@@ -16,8 +16,8 @@ participant's own (1 .. limits.PARTICIPANT_ORDER_ID_MAX, unique among its open o
 
 **Outputs** are EVENT records too, with the seq and time of their command; `out.to` beside each is the participant it
 is for, 0 for everyone (market data).  In sequence: the taker's acknowledgement; for each execution the maker's fill,
-the taker's fill, the TRADE and the resting order's L3_MODIFY or L3_DELETE; a BOOK_LEVEL for each level when the command
-is done with it; what came of the rest; TICKER for each side whose best changed.  The last market record of a command
+the taker's fill, the TRADE and the resting order's ORDER_MODIFY or ORDER_DELETE; a BOOK_LEVEL for each level when the
+command is done with it; what came of the rest; TICKER for each side whose best changed.  The last market record of a command
 carries LAST.  In reports order_id is the participant's own, and `aux` the fee of a fill or the venue's order id of an
 acknowledgement or replacement.  In market data order_id is the venue's, which an order keeps for life, whatever it is
 replaced with; a TRADE has that of the resting order, and the trade's id in `aux`; the aux of BOOK_LEVEL and TICKER is
@@ -48,13 +48,13 @@ from pinnacle.event import (
     END_WOULD_CROSS,
     FOK,
     IOC,
-    L3_MODIFY,
     LAST,
     MARKET,
     MARKET_STATE,
     ORDER_ACKNOWLEDGED,
     ORDER_CANCELLED,
     ORDER_EXPIRED,
+    ORDER_MODIFY,
     ORDER_REJECTED,
     ORDER_REPLACED,
     PLACE,
@@ -344,7 +344,7 @@ def replace(exchange, participants, orders, table, owner, command, out):
         shrink(l3, orders, k, lots)
     else:
         move(l3, orders, k, x, price, lots)
-    say_order(exchange, out, L3_MODIFY, order)
+    say_order(exchange, out, ORDER_MODIFY, order)
     if x != from_x:
         say_level(exchange, out, s, from_x)
     say_level(exchange, out, s, x)

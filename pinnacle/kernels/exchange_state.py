@@ -12,7 +12,7 @@ import numpy as np
 from pinnacle.event import (
     BOOK_LEVEL,
     EVENT,
-    L3_DELETE,
+    ORDER_DELETE,
     REASON_SHIFT,
     TICKER,
     TRADE,
@@ -35,7 +35,7 @@ from pinnacle.limits import (
 STP_DECREMENT = STP_NONE + 1
 
 # What of the market is said to everyone.
-PUBLISH_ORDERS = 1  # L3_ADD, L3_MODIFY, L3_DELETE
+PUBLISH_ORDERS = 1  # ORDER_ADD, ORDER_MODIFY, ORDER_DELETE
 PUBLISH_LEVELS = 2  # BOOK_LEVEL
 PUBLISH_TRADES = 4
 PUBLISH_TICKER = 8
@@ -153,7 +153,7 @@ def say_order(exchange, out, kind, order):
     """Tell everyone of a resting order: it came, it has this much open now, or it is gone."""
     if exchange["publish"] & PUBLISH_ORDERS:
         side = 1 if order["s"] == 0 else -1
-        lots = 0 if kind == L3_DELETE else order["qty_lots"]
+        lots = 0 if kind == ORDER_DELETE else order["qty_lots"]
         say(exchange, out, EVERYONE, kind, order["tag"], side, order["price_ticks"], lots, 0, 0)
 
 

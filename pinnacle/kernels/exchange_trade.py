@@ -14,13 +14,13 @@ from pinnacle.event import (
     FILL_TAKER,
     FOK,
     IOC,
-    L3_ADD,
-    L3_DELETE,
-    L3_MODIFY,
     MAKER,
     MARKET,
+    ORDER_ADD,
+    ORDER_DELETE,
     ORDER_EXPIRED,
     ORDER_FILLED,
+    ORDER_MODIFY,
     ORDER_REPLACED,
     REASON_SHIFT,
     STP_SHIFT,
@@ -90,7 +90,7 @@ def rest(exchange, participants, orders, table, owner, order_id, venue_order_id,
         order["chain_previous"] = newest
         nth(orders, newest)["chain_next"] = k
         oldest["chain_previous"] = k
-    say_order(exchange, out, L3_ADD, order)
+    say_order(exchange, out, ORDER_ADD, order)
     say_level(exchange, out, s, x)
 
 
@@ -98,7 +98,7 @@ def rest(exchange, participants, orders, table, owner, order_id, venue_order_id,
 def depart(exchange, participants, orders, table, k, out):
     """A resting order leaves the book and its participant's list; the level is said by the caller."""
     order = nth(orders, k)
-    say_order(exchange, out, L3_DELETE, order)
+    say_order(exchange, out, ORDER_DELETE, order)
     participant = nth(participants, order["owner"])
     participant["open_orders"][np.int64(order["s"])] -= 1
     head = participant["head"] - 1
@@ -239,7 +239,7 @@ def lower(exchange, participants, orders, table, k, lots, out):
         depart(exchange, participants, orders, table, k, out)
     else:
         shrink(exchange["l3"], orders, k, left)
-        say_order(exchange, out, L3_MODIFY, order)
+        say_order(exchange, out, ORDER_MODIFY, order)
 
 
 @jit_inner

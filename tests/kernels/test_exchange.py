@@ -168,7 +168,7 @@ def test_engine_equals_lists(seed):
         kinds |= set(rows["kind"].tolist())
     assert {KIND_NAMES[kind] for kind in kinds} >= {
         "order_acknowledged", "order_rejected", "order_filled", "order_cancelled", "order_expired", "order_replaced",
-        "cancel_rejected", "replace_rejected", "l3_add", "l3_modify", "l3_delete", "book_level", "trade", "ticker",
+        "cancel_rejected", "replace_rejected", "order_add", "order_modify", "order_delete", "book_level", "trade", "ticker",
         "market_state",
     }  # fmt: skip
 
@@ -264,11 +264,11 @@ def test_price_time_priority(seed):
         if kind == e.TRADE:
             queue = book.queues[-side, int(row["price_ticks"])]
             assert queue[0] == order_id and book.view.best_ticks[-side] == row["price_ticks"]
-        elif kind == e.L3_ADD:
+        elif kind == e.ORDER_ADD:
             book.add(order_id, side, int(row["price_ticks"]), int(row["qty_lots"]))
-        elif kind == e.L3_MODIFY:
+        elif kind == e.ORDER_MODIFY:
             book.replace(order_id, int(row["price_ticks"]), int(row["qty_lots"]))
-        elif kind == e.L3_DELETE:
+        elif kind == e.ORDER_DELETE:
             book.remove(order_id)
         if row["flags"] & e.LAST:
             bid, ask = book.view.best_ticks[BID], book.view.best_ticks[ASK]
@@ -286,11 +286,11 @@ def test_market_data_rebuilds_the_book():
     for row in rows[to == 0]:
         kind, order_id, side = int(row["kind"]), int(row["order_id"]), int(row["side"])
         price, lots = int(row["price_ticks"]), int(row["qty_lots"])
-        if kind == e.L3_ADD:
+        if kind == e.ORDER_ADD:
             assert l3s.add(*orders.args, order_id, side, price, lots, 0, 0) >= 0
-        elif kind == e.L3_MODIFY:
+        elif kind == e.ORDER_MODIFY:
             assert l3s.replace(*orders.args, order_id, price, lots) == l3s.DONE
-        elif kind == e.L3_DELETE:
+        elif kind == e.ORDER_DELETE:
             assert l3s.remove(*orders.args, order_id) == l3s.DONE
         elif kind == e.BOOK_LEVEL:
             levels.level(side, price, lots)

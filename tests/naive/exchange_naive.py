@@ -98,7 +98,7 @@ class ExchangeNaive:
     def say_order(self, kind: int, order: Order) -> None:
         """Market data by order."""
         if self.publish & ORDERS:
-            lots = 0 if kind == e.L3_DELETE else order.lots
+            lots = 0 if kind == e.ORDER_DELETE else order.lots
             self.say(0, kind, order.venue_id, order.side, order.price, lots, 0, 0)
 
     def say_level(self, side: int, price: int) -> None:
@@ -252,7 +252,7 @@ class ExchangeNaive:
             self.leave(order)
             order.price, order.lots = price, lots
             self.enter(order)
-        self.say_order(e.L3_MODIFY, order)
+        self.say_order(e.ORDER_MODIFY, order)
         if price != before:
             self.say_level(order.side, before)
         self.say_level(order.side, price)
@@ -323,7 +323,7 @@ class ExchangeNaive:
             self.depart(maker)
         else:
             maker.lots -= lots
-            self.say_order(e.L3_MODIFY, maker)
+            self.say_order(e.ORDER_MODIFY, maker)
 
     def expire_taker(self, taker: Order) -> None:
         """Self-trade prevention ends the incoming order."""
@@ -361,12 +361,12 @@ class ExchangeNaive:
             return
         self.enter(order)
         self.people[order.owner].orders[order.order_id] = order
-        self.say_order(e.L3_ADD, order)
+        self.say_order(e.ORDER_ADD, order)
         self.say_level(order.side, order.price)
 
     def depart(self, order: Order) -> None:
         """A resting order leaves."""
-        self.say_order(e.L3_DELETE, order)
+        self.say_order(e.ORDER_DELETE, order)
         self.leave(order)
         del self.people[order.owner].orders[order.order_id]
 
