@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pinnacle.errors import HistoryError
-from pinnacle.event import EVENT, FUNDING, LAST
+from pinnacle.event import EVENT, FUNDING, LAST, ORDER_ADD
 from pinnacle.kernels.weave import WOVEN, merge, pack, weave
 from pinnacle.limits import REORDER_ROWS_MAX
 from pinnacle.log.segment import read_segment, segment_info
@@ -120,6 +120,11 @@ class Feed:
         for path in source.paths:
             # Checked as it is read: a changed byte would otherwise be a changed market, and nobody would know.
             for events in read_segment(path, verify=True):
+                if group == 0 and (events["kind"] == ORDER_ADD).any():
+                    raise HistoryError(
+                        f"{path}: holds single orders, whose book a backtest does not keep yet; import a recording of "
+                        "levels, and see what this one proves with `pinnacle data check`"
+                    )
                 events["instrument"], events["venue"] = source.instrument, source.venue
                 self.rows_read += events.size
                 if self._progress is not None:
