@@ -30,7 +30,7 @@ from pinnacle.event import (
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import next_below, ticks_of, x_of
 from pinnacle.kernels.jit import jit_inline, jit_inner
-from pinnacle.kernels.match import far_level, follow_market, link, next_own, remember_taken, taken_at, unlink
+from pinnacle.kernels.match import follow_market, link, next_own, remember_taken, taken_at, unlink
 from pinnacle.kernels.rows import nth
 from pinnacle.kernels.state import NO_PRICE
 from pinnacle.kernels.venue import FILL_WHOLE, STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
@@ -46,7 +46,7 @@ def arrive(sim, desk, desks, resting, points):
     me = desk["request_at"]
     own = desk["own"][me]
     request = own["requests"][own["request_first"] & (IN_FLIGHT_MAX - 1)]
-    sim["clock_ns"] = desk["clock_ns"] = request["due_ns"]
+    sim["clock_ns"] = request["due_ns"]
     order_id, side, price = request["order_id"], request["side"], request["price_ticks"]
     lots, flags = request["qty_lots"], request["flags"]
     if request["kind"] == CANCEL:
@@ -96,17 +96,19 @@ def filtered(sim, desk, me, price_ticks, lots):
 
 @jit_inline
 def place_of(sim, desks, resting, me, s, price_ticks):
-    """Window index of an order's price, moving the window if it must; -1 if the window cannot hold it."""
+    """Window index of an order's price; -1 if the window cannot hold it, or the venue has shown no book yet.
+
+    The market places the window.  Where it has come near an edge the window follows it, which renames places and
+    changes nothing else, so that no lane can tell whose order it was.
+    """
     book = sim["book"][me]
+    if book["base_ticks"] == NO_PRICE:
+        return -1
     x = x_of(book, s, price_ticks)
     if x < 0 or x >= W:
-        if book["base_ticks"] == NO_PRICE:
-            return far_level(sim, desks, resting, me, s, price_ticks, 0)
         follow_market(sim, desks, resting, me)
         x = x_of(book, s, price_ticks)
-        if x < 0 or x >= W:
-            return -1
-    return x
+    return x if 0 <= x < W else -1
 
 
 @jit_inline

@@ -63,7 +63,6 @@ CURSOR = np.dtype(
         ("snapped", "<i8"),  # input of the next checkpoint when that was done last
         ("sent", "<i8"),  # rows of out before this were looked at for commands
         ("feed_ns", "<i8"),  # latency of the last row heard
-        ("start_ns", "<i8"),  # before this time the market is heard and nobody is asked
         ("own_row", "<i8"),  # index of the row at which hear_rows paused because our own side hears it too, or -1
         ("stop_ns", "<i8"),  # nothing after this time is heard
     ]
@@ -151,7 +150,7 @@ def plan(lanes, sim, cursor, rows):
         wake_on = lanes["wake_on"]
         decision = cursor["timer_ns"] if wake_on & WAKE_TIMER else NEVER
         if wake_on & WAKE_FEED and cursor["i"] < cursor["rows"]:
-            decision = min(decision, max(rows[cursor["i"]]["ts_ns"], cursor["start_ns"]))
+            decision = min(decision, max(rows[cursor["i"]]["ts_ns"], lanes["start_ns"]))
         if wake_on & WAKE_ORDER:
             decision = min(decision, sim["answer_due_ns"])
             decision = min(decision, later(next_venue_ns(sim, cursor, rows), cursor["answer_least_ns"]))
@@ -167,9 +166,8 @@ def walk_venue(sim, desks, resting, cursor, rows, points):
     code = -2
     while code == -2:
         bound = min(cursor["venue_limit_ns"], sim["request_due_ns"])
-        j, kept = hear_venue_rows(sim, desks, resting, points, rows, cursor["j"], n, bound, i, least_ns)
-        if kept < bound:
-            cursor["venue_limit_ns"] = kept
+        j, link_ns = hear_venue_rows(sim, desks, resting, points, rows, cursor["j"], n, bound, i, least_ns)
+        cursor["venue_limit_ns"] = min(cursor["venue_limit_ns"], link_ns)
         j = next_lived(rows, j, n, i)
         cursor["j"] = j
         if sim["lanes"] == 1 and desks["fault"] != 0:
@@ -294,7 +292,7 @@ def walk_local(market, lanes, sim, desks, resting, cursor, rows, events, points,
                 keep_rows(events, first, cursor["heard"] - cursor["events_first"], seq, out)
             if cursor["own_row"] >= 0:
                 lanes_hear_row(market, lanes, sim, desks, resting, cursor, rows, points, out, observed)
-            if ended and market["ts_ns"] >= cursor["start_ns"]:
+            if ended and market["ts_ns"] >= lanes["start_ns"]:
                 me = np.int64(rows[cursor["i"] - 1]["instrument"])
                 lanes_wake_feed(market, lanes, sim, desks, resting, cursor, me, points, quote, out)
             if sim["lanes"] == 1:
@@ -309,6 +307,13 @@ def walk_local(market, lanes, sim, desks, resting, cursor, rows, events, points,
             if sim["running"] == 0:
                 code = ENDED
     return code
+
+
+@jit_inline
+def last_ns(cursor):
+    """Nothing is heard after this time: the stop, or so long after the market's end."""
+    end = cursor["market_end_ns"]
+    return min(cursor["stop_ns"], end + AFTER_MARKET_NS) if end > 0 else cursor["stop_ns"]
 
 
 @jit_inline
@@ -334,7 +339,8 @@ def why_pause(lanes, sim, desks, cursor, now, row_ns, out, observed):
         # Nothing more to hear, unless the venue has yet to answer or to trade with us.
         cursor["phase"] = PLAN
         code = ENDED if sim["request_due_ns"] == NEVER and cursor["j"] == cursor["rows"] else -1
-    elif now > cursor["stop_ns"] or 0 < cursor["market_end_ns"] < now - AFTER_MARKET_NS:
+    elif min(now, cursor["local_limit_ns"]) > last_ns(cursor):
+        # Not before everything up to there was heard: the venue may have to be walked on for it.
         code = ENDED
     elif now > cursor["local_limit_ns"] or (now == cursor["local_limit_ns"] and now != row_ns):
         cursor["phase"] = PLAN
@@ -418,13 +424,15 @@ def lanes_hear_answers(market, lanes, sim, desks, resting, cursor, points, quote
 @jit_inline
 def lanes_hear_timer(market, lanes, sim, desks, resting, cursor, timer, now, points, quote, out):
     """A timer: each lane that has anything left to come is woken; the others have ended."""
+    # What the venue did later than that is answered after now, wherever it has been walked to.
     going = cursor["i"] < cursor["rows"] or cursor["j"] < cursor["rows"]
+    going = going or sim["row_ns"] > now - cursor["answer_least_ns"]
     if sim["lanes"] > 1:
         refresh_tops(market)
     for k in range(sim["lanes"]):
         desk, lane = nth(desks, k), nth(lanes, k)
         if desk["ended"] == 0:
-            if going or anything_left(sim, desk, now):
+            if going or anything_left(sim, desk):
                 if sim["lanes"] == 1:
                     hear_kept(market, lane, desk, cursor, timer, now, 1, quote, out)
                 else:
@@ -464,11 +472,7 @@ def hear_kept(market, lane, desk, cursor, row, ts_ns, lanes, quote, out):
 
 
 @jit_inline
-def anything_left(sim, desk, now_ns):
-    """Whether anything at all comes for a lane after now, its market being over.
-
-    The venue may have been walked past now.
-    """
+def anything_left(sim, desk):
+    """Whether a request or an answer of a lane is on its way, its market being over."""
     lane = desk["lane"]
-    quiet = sim["request_due"][lane] == NEVER and sim["answer_due"][lane] == NEVER
-    return not quiet or sim["row_ns"] > now_ns or desk["clock_ns"] > now_ns
+    return sim["request_due"][lane] != NEVER or sim["answer_due"][lane] != NEVER

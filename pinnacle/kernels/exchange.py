@@ -19,9 +19,9 @@ is for, 0 for everyone (market data).  In sequence: the taker's acknowledgement;
 the taker's fill, the TRADE and the resting order's ORDER_MODIFY or ORDER_DELETE; a BOOK_LEVEL for each level when the
 command is done with it; what came of the rest; TICKER for each side whose best changed.  The last market record of a
 command carries LAST.  In reports order_id is the participant's own, and `aux` the fee of a fill or the venue's order id
-of an acknowledgement or replacement.  In market data order_id is the venue's, which an order keeps for life, whatever it is
-replaced with; a TRADE has that of the resting order, and the trade's id in `aux`; the aux of BOOK_LEVEL and TICKER is
-the command's number.
+of an acknowledgement or replacement.  In market data order_id is the venue's, which an order keeps for life, whatever
+it is replaced with; a TRADE has that of the resting order, and the trade's id in `aux`; the aux of BOOK_LEVEL and
+TICKER is the command's number.
 
 As at the simulated venue of a backtest, IOC, FOK and MARKET orders are not acknowledged, and post-only orders that
 would cross expire.  `run` stops when the outputs are nearly full or the pool of orders is, and goes on from there.

@@ -52,10 +52,10 @@ def hear_venue_rows(sim, desks, resting, points, rows, j, stop, bound_ns, i, lea
 
     desks, resting: the first of each.  i: the engine's next row.  A link that is lost makes the engine act at that
     very row: nothing that happens later than the least delay after it, least_ns, may be walked before it was heard.
-    Returns (index after the last, the bound as it was kept).  The clock is set where something happens to us, and at
-    the end.
+    Returns (index after the last, that bound, NEVER if there is none).  The clock is set where something happens to us,
+    and at the end.
     """
-    last = -1
+    last, link_ns = -1, NEVER
     while j < stop:
         row = rows[j]
         if row["venue_kind"] == BOOK_LEVEL:
@@ -86,11 +86,12 @@ def hear_venue_rows(sim, desks, resting, points, rows, j, stop, bound_ns, i, lea
             hear_venue_rare(sim, desks, resting, points, row)
             last = j
         elif j >= i and LINK_DOWN <= row["kind"] <= LINK_STALE:
-            bound_ns = min(bound_ns, row["ts_ns"] + least_ns)
+            link_ns = min(link_ns, row["ts_ns"] + least_ns)
+            bound_ns = min(bound_ns, link_ns)
         j += 1
     if last >= 0:
         set_clock(sim, rows[last])
-    return j, bound_ns
+    return j, link_ns
 
 
 @jit_inline
@@ -105,6 +106,10 @@ def hear_venue_rare(sim, desks, resting, points, row):
             trade_reached_us(sim, desks, resting, points, me, s, x, row["qty_lots"])
     else:
         clear(book, np.int64(row["side"]), row["price_ticks"])
+        if site["taken_count"] != 0:
+            # What is emptied is not there to be taken either.
+            for k in range(sim["lanes"]):
+                forget_all(site, nth(desks, k)["own"][me])
 
 
 @jit_inner
@@ -141,8 +146,7 @@ def move_own(sim, desks, resting, me, shift):
     if shift == 0:
         return
     if site["taken_count"] != 0:
-        for k in range(sim["lanes"]):
-            forget_all(site, nth(desks, k)["own"][me])
+        shift_taken(sim, desks, me, shift)
     if site["count"][0] + site["count"][1] == 0:
         return
     for s in range(2):
@@ -414,6 +418,29 @@ def forget_level(sim, desks, me, s, x):
         own = nth(desks, k)["own"][me]
         if own["taken_count"] != 0:
             forget_taken(site, own, s, x)
+
+
+@jit_inner
+def shift_taken(sim, desks, me, shift):
+    """What was taken from a level is remembered where the level is now; what leaves the window is forgotten."""
+    site = sim["site"][me]
+    for k in range(sim["lanes"]):
+        own = nth(desks, k)["own"][me]
+        for i in range(own["taken_count"]):
+            site["taken"][own["taken_s"][i], own["taken_x"][i]] -= 1
+    site["taken_count"] = 0
+    for k in range(sim["lanes"]):
+        own = nth(desks, k)["own"][me]
+        kept = 0
+        for i in range(own["taken_count"]):
+            s = own["taken_s"][i]
+            x = own["taken_x"][i] - shift if s == 0 else own["taken_x"][i] + shift
+            if 0 <= x < W:
+                own["taken_s"][kept], own["taken_x"][kept], own["taken_lots"][kept] = s, x, own["taken_lots"][i]
+                site["taken"][s, x] += 1
+                kept += 1
+        own["taken_count"] = kept
+        site["taken_count"] += kept
 
 
 @jit_inline

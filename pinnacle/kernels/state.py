@@ -191,6 +191,7 @@ def lane_dtype(instruments: int) -> np.dtype:
             ("external", "<i8"),  # 1: the strategy is called from outside the kernels
             ("due", "<i8"),  # 1: an external strategy must be called now
             ("listen_all", "<i8"),  # 1: every instrument is quoted anew when any book changes
+            ("start_ns", "<i8"),  # before this time the market is heard, and its messages ask nobody
             ("checkpoint_every", "<i8"),  # inputs
             ("checkpoint_seq", "<i8"),  # input after which the next one is said
             ("calling", "<i8"),  # 1: inside the strategy, so what is raised is the strategy's

@@ -83,7 +83,7 @@ def step(state, event, quote, out):
             hear_market_rare(market, me, kind, side, event["price_ticks"], event["qty_lots"])
             if kind >= FUNDING:
                 hear_market_own(market, lane, me, kind, event["price_ticks"], event["qty_lots"], out)
-        if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED:
+        if event["flags"] & LAST and lane["wake_on"] & WAKE_FEED and event["ts_ns"] >= lane["start_ns"]:
             refresh_tops(market)
             wake_feed(market, lane, np.int64(event["instrument"]), quote, out)
     else:

@@ -133,7 +133,6 @@ def desk_dtype(instruments: int) -> np.dtype:
         [
             ("lane", "<i8"),
             ("inputs", "<i8"),  # what this lane has heard besides the market: answers and timers
-            ("clock_ns", "<i8"),  # when its last request arrived
             ("fault", "<i8"),
             ("ended", "<i8"),  # 1: nothing more comes for it
             ("request_at", "<i8"),  # the instrument its next request is for

@@ -226,7 +226,6 @@ class Backtest:
         record = cursor[0]
         every_ns = round(self.config.wake.every_ms * 1_000_000)
         record["timer_every_ns"] = every_ns
-        record["start_ns"] = self.config.run.start_ns
         record["timer_ns"] = max(feed.first_ns, self.config.run.start_ns) + every_ns if every_ns else NEVER
         record["record_full"] = self.config.run.record == "full"
         record["snapshots"] = self.config.run.snapshots

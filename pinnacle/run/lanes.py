@@ -89,7 +89,7 @@ class LaneRun:
         """Everything as it is before the first row, without the lanes that are known to raise."""
         track, count = self.track, len(self.sets)
         self._state = engine_state(track.config, track.instruments, track.strategy, track.where)
-        self._lanes = _lanes(track, self.sets, self._state)
+        self._lanes = _lanes(track, self.sets, self.window, self._state)
         self._venues, self._points = simulated_venue(track.config, track.instruments, track.where, count)
         self._quote = bind(track.strategy, len(self._state[0]["lane"]["own"]))
         self._cursor = window_cursor(track, self.window, self._venues, self._points)
@@ -163,6 +163,8 @@ class LaneRun:
             else:
                 # One lane alone stops the drive where of many it is set aside.
                 assert code == drives.FAULT and len(self.sets) == 1
+                self._accounts.add(observed["rows"][: int(observed["count"])], stop_ns)
+                observed["count"] = 0
                 return
 
     def _results(self, stop_ns: int) -> list[LaneResult | None]:
@@ -209,7 +211,7 @@ class OneByOne:
             self._runs[lane] = None
 
 
-def _lanes(track: Track, sets: Sequence[Mapping[str, float]], state: np.ndarray) -> np.ndarray:
+def _lanes(track: Track, sets: Sequence[Mapping[str, float]], window: Window, state: np.ndarray) -> np.ndarray:
     """One lane for each parameter set, each as the run's own would be."""
     if track.strategy.external:
         lanes = state["lane"]
@@ -217,6 +219,7 @@ def _lanes(track: Track, sets: Sequence[Mapping[str, float]], state: np.ndarray)
         lanes = zeroed(lane_dtype(capacity_for(len(track.instruments))), len(sets))
         lanes[:] = state["lane"]
     lanes["checkpoint_seq"] = _NO_CHECKPOINT
+    lanes["start_ns"] = window.first_ns
     for lane, given in zip(lanes, sets):
         for k, one in enumerate(track.config.instruments):
             values = track.strategy.values({**track.config.strategy.params, **given, **one.params}, track.where)
@@ -229,7 +232,6 @@ def window_cursor(track: Track, window: Window, venues: Venues, points: np.ndarr
     cursor = np.zeros(1, drives.CURSOR)
     record = cursor[0]
     every_ns = round(track.config.wake.every_ms * 1_000_000)
-    record["start_ns"] = window.first_ns
     record["timer_every_ns"] = every_ns
     record["timer_ns"] = window.first_ns + every_ns if every_ns else NEVER
     record["request_least_ns"], record["answer_least_ns"] = least_latency(venues, points, len(track.instruments))

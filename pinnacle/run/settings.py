@@ -62,6 +62,7 @@ def engine_state(config: Config, instruments: list[Instrument], strategy: Strate
     )
     lane["listen_all"] = wake.listen == "all"
     lane["overlap"] = 0
+    lane["start_ns"] = config.run.start_ns
     lane["external"] = strategy.external
     lane["checkpoint_every"] = config.run.checkpoint_every
     lane["checkpoint_seq"] = config.run.checkpoint_every - 1

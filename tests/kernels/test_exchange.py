@@ -168,8 +168,8 @@ def test_engine_equals_lists(seed):
         kinds |= set(rows["kind"].tolist())
     assert {KIND_NAMES[kind] for kind in kinds} >= {
         "order_acknowledged", "order_rejected", "order_filled", "order_cancelled", "order_expired", "order_replaced",
-        "cancel_rejected", "replace_rejected", "order_add", "order_modify", "order_delete", "book_level", "trade", "ticker",
-        "market_state",
+        "cancel_rejected", "replace_rejected", "order_add", "order_modify", "order_delete", "book_level", "trade",
+        "ticker", "market_state",
     }  # fmt: skip
 
 

@@ -314,13 +314,12 @@ def test_venue_follows_a_falling_market():
 
 
 def test_trade_before_any_book_changes_nothing():
-    """Trades and requests at a venue whose book is still empty fill nothing and break nothing."""
+    """Trades at a venue that has shown no book yet fill nothing, and requests are refused: no price is known there."""
     ran = Scene({100: [(BID, 99, 4), (ASK, 103, 1, IOC)]})
     ran.run(market(sold(50, 99, 5), wake(100), sold(500, 99, 3), bid(600, 98, 1), wake(900)))
     assert ran.tale(110) == [
-        "120 acknowledged #1 buy 4 @ 99",
-        "120 expired #2 sell 1 @ 103 no_liquidity",
-        "510 filled #1 buy 3 @ 99 queue_front",
+        "120 rejected #1 buy 4 @ 99 price_filter",
+        "120 rejected #2 sell 1 @ 103 price_filter",
     ]
 
 
