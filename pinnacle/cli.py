@@ -32,10 +32,25 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.secho("interrupted: what was written is marked as partial", fg="yellow", err=True)
             ctx.exit(_INTERRUPTED)
+        except RuntimeError as error:
+            # Ctrl-C while a library is being imported comes out as the library's own failure.
+            if not _was_interrupted(error):
+                raise
+            click.secho("interrupted: nothing was begun yet", fg="yellow", err=True)
+            ctx.exit(_INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does; what is left unsaid is no error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is among the causes of an error."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

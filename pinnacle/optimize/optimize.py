@@ -33,6 +33,7 @@ from pinnacle.run.window import Window
 from pinnacle.run.workers import open_workers
 
 STUDY_NAME = "study.json"
+_PARTS = ("study.journal", "study.journal.lock", "study.db", "history", "tape", "curves")
 
 
 @dataclass
@@ -199,6 +200,9 @@ class Optimization:
 def make_study_folder(run: Backtest) -> None:
     """The study's folder: new, or one that holds a study.  Raises OperatorError, DiskError."""
     if (run.out / STUDY_NAME).exists():
+        return
+    # A first try that failed early leaves parts of a study and nothing of anybody else's.
+    if run.out.is_dir() and all(one.name in _PARTS for one in run.out.iterdir()):
         return
     make_run_folder(run.out)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pinnacle.engine.strategy import Strategy
-from pinnacle.errors import DiskError
+from pinnacle.errors import DiskError, OperatorError
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.jit import CODE_HASH
 from pinnacle.optimize.batch import Evaluated
@@ -159,7 +159,7 @@ def write_results(
     from pinnacle.optimize.judgement import judgement_of
 
     with writing(study.folder):
-        curves = _curves(study, best, tested)
+        curves = _curves(study, main, best, tested)
         _trials(study, main, folds)
         chained = _walk_forward(study, folds)
         judged = judgement_of(study, main, best, tested, folds, curves, chained)
@@ -199,7 +199,20 @@ def write_best(study: Study, best: Outcome) -> None:
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
-def _curves(study: Study, best: Outcome | None, tested: LaneResult | None) -> Any:
+def _check_curves(study: Study, main: Search, whole: Any) -> None:
+    """Every complete trial of the storage has its curve.  Raises OperatorError: without it no judgement would hold."""
+    import polars as pl
+
+    there = set(whole.filter((pl.col("fold") == 0) & (pl.col("window") == "train"))["number"].unique().to_list())
+    lost = [one.number for one in main.outcomes if one.state == "complete" and one.number not in there]
+    if lost:
+        raise OperatorError(
+            f"{study.folder}: curves.parquet lacks {len(lost)} trials that the search has judged, the first is "
+            f"{lost[0]}; restore the file, or begin anew with another --out"
+        )
+
+
+def _curves(study: Study, main: Search, best: Outcome | None, tested: LaneResult | None) -> Any:
     """curves.parquet from the batches' parts and the chosen one's test run; returns its frame."""
     import polars as pl
 
@@ -208,6 +221,7 @@ def _curves(study: Study, best: Outcome | None, tested: LaneResult | None) -> An
     before = [pl.read_parquet(target).filter(pl.col("window") != "test")] if target.exists() else []
     parts = [pl.read_parquet(part) for part in sorted((study.folder / "curves").glob("*.parquet"))]
     whole = pl.concat([_no_curves(), *before, *parts])
+    _check_curves(study, main, whole)
     # A batch that was cut short was kept before and is kept again.
     whole = whole.unique(["fold", "number", "window", "ts_ns"], keep="last", maintain_order=True)
     if best is not None and tested is not None and not tested.fault:

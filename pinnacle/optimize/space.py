@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
+# Finer than that a step is none.
+STEPS_MAX = 1_000_000
+
+
 @dataclass(frozen=True)
 class Axis:
     """One searched parameter.
@@ -204,6 +208,10 @@ def _axis(param: Param, one: SearchRange, key: str) -> Axis:
             raise OperatorError(f"{key}.step is {step:g}, and must be a whole number, as {param.name} is")
         if step > high - low:
             raise OperatorError(f"{key}.step is {step:g}, and must be at most {high - low:g}, the length of its range")
+        if (high - low) / step > STEPS_MAX:
+            raise OperatorError(
+                f"{key}.step is {step:g}, which makes more than {STEPS_MAX:,} steps; take a greater one, or none"
+            )
         # In decimals, as it was written: 0.1, 0.2, 0.3 reaches 0.3.
         high = _after(low, step, int((_exact(high) - _exact(low)) / _exact(step)))
     return Axis(param.name, low, high, log=log, step=step, whole=param.whole)

@@ -127,6 +127,8 @@ def test_no_fills_is_no_zero(tmp_path: Path) -> None:
 REFUSED = {
     "bounds that cross": (("--set", "optimize.search.half_spread_bps={low=2.0,high=1.0}"), "half_spread_bps"),
     "outside the strategy's own": (("--set", "optimize.search.half_spread_bps={low=0.1,high=1000.0}"), "100"),
+    "too fine a step": (("--set", "optimize.search.half_spread_bps={low=0.1,high=5.0,step=1e-12}"), "step"),
+    "an empty span": (("--set", "run.stop_ns=5"), "run.stop_ns"),
     "unknown parameter": (("--set", "optimize.search.half_sprea_bps={low=0.1,high=1.0}"), "half_spread_bps"),
     "unknown objective": (("--objective", "profit"), "net"),
     "unknown sampler": (("--sampler", "tpa"), "tpe"),
@@ -166,6 +168,18 @@ def test_another_search_is_not_mixed_in(tmp_path: Path) -> None:
     other.mkdir()
     (other / "thesis.txt").write_text("mine")
     assert "choose a new --out" in refused(pinnacle("optimize", *FEW, "--out", other))
+
+
+def test_what_a_failed_start_left_is_gone_on_with(tmp_path: Path) -> None:
+    """A folder that holds parts of a study only, without its description, is no reason to refuse; lost curves are."""
+    out = tmp_path / "study"
+    optimize(out)
+    (out / "curves.parquet").unlink()
+    assert "lacks" in refused(pinnacle("optimize", *FEW, "--out", out, "--no-report"))
+    early = tmp_path / "early"
+    early.mkdir()
+    (early / "study.journal").touch()
+    assert optimize(early)["best"]["number"] >= 0
 
 
 def test_a_locked_study_is_refused(tmp_path: Path) -> None:
