@@ -58,10 +58,8 @@ def plan_windows(
     Raises OperatorError if a window would be shorter than BUCKETS_MIN buckets, saying how long the data is.
     """
     span_ns, purge_ns = last_ns - first_ns, round(purge_s * 1e9)
-    if span_ns <= 0:
-        raise OperatorError(
-            f"{where}: no data lies between run.start_ns and run.stop_ns; move one of them, or leave it out"
-        )
+    if span_ns < 0:
+        raise OperatorError(f"{where}: no data lies between run.start_ns and run.stop_ns; move one, or leave it out")
     bucket_ns = max(1, -(-span_ns // buckets))
     count = max(0, span_ns - 2 * purge_ns) // bucket_ns
     validation_count, test_count = round(count * split[1]), round(count * split[2])
