@@ -144,14 +144,13 @@ class Judged:
 
     def advance(self, stop_ns: int) -> Sequence[LaneResult | None]:
         """Results at stop_ns in the order of the batch, None for those dropped."""
-        parts = [part for part in self._parts if len(part.dropped) < len(part.sets)]
+        going = [(slot, part) for slot, part in enumerate(self._parts) if len(part.dropped) < len(part.sets)]
         tasks = [
-            Task(part.key, number if self._staged else None, part.sets, self._window, list(part.stages), stop_ns)
-            for number, part in enumerate(self._parts)
-            if part in parts
+            Task(part.key, slot if self._staged else None, part.sets, self._window, list(part.stages), stop_ns)
+            for slot, part in going
         ]
         results: list[LaneResult | None] = [None] * self._count
-        for part, found in zip(parts, self._workers.map(tasks)):
+        for (_, part), found in zip(going, self._workers.map(tasks)):
             results[part.first : part.first + len(part.sets)] = found
         self._at_ns = stop_ns
         return results

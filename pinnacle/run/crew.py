@@ -9,6 +9,7 @@ import bisect
 import itertools
 import pickle
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -198,7 +199,7 @@ class Round:
             self._waiting = [one for one in self._waiting if one < index]
 
 
-class Crew:
+class Crew(ABC):
     """Workers somewhere else.  A subclass says how one is started, given a task, heard and ended, and how all are
     closed.
 
@@ -214,25 +215,25 @@ class Crew:
         self._homes: dict[int, int] = {}
         self._closed = False
 
+    @abstractmethod
     def _start(self, worker: int) -> bool:
         """Start a worker; True if it can be given a task at once, False if it will be heard when it can."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _give(self, worker: int, task: bytes) -> None:
         """Send a task to a free worker; that it has gone is heard, not raised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _hear(self) -> list[Answer]:
         """Wait for one or more answers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end(self, worker: int) -> None:
         """End a worker at once, whatever it is doing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """End all workers, the idle ones orderly.  Closing again does nothing."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -307,6 +307,7 @@ def test_a_parent_that_is_killed_leaves_no_workers(tmp_path: Path) -> None:
     parent.kill()
     parent.communicate(timeout=30)
     _until(lambda: not any(_alive(pid) for pid in pids))
+    assert len(pids) > 1 and not any(_alive(pid) for pid in pids)
 
 
 @settings(max_examples=200, deadline=None)
