@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from pinnacle.engine.strategy import Strategy
-from pinnacle.errors import OperatorError
+from pinnacle.errors import DiskError, OperatorError
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.jit import CODE_HASH
-from pinnacle.log.manifest import replacing, saying
 from pinnacle.optimize.batch import Evaluated
 from pinnacle.optimize.outcome import Outcome, plain
 from pinnacle.optimize.space import Space
@@ -121,11 +122,13 @@ class Curves:
                 if window is not None and equity is not None:
                     parts.append(curve_table(self._fold, one.outcome.number, name, window, self._bucket_ns, equity))
         first = batch[0].outcome.number if batch else 0
-        with saying(self._folder, "what was kept before is untouched"):
+        with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
-        if parts:
-            with replacing(self._folder / f"{self._fold:03d}-{first:07d}.parquet") as sink:
-                pl.concat(parts).write_parquet(sink)
+            if parts:
+                path = self._folder / f"{self._fold:03d}-{first:07d}.parquet"
+                partial = path.with_suffix(".partial")
+                pl.concat(parts).write_parquet(partial)
+                partial.replace(path)
 
 
 def curve_table(fold: int, number: int, name: str, window: Window, bucket_ns: int, equity: np.ndarray) -> Any:
@@ -155,19 +158,20 @@ def write_results(
     """trials.parquet, curves.parquet, walk_forward.parquet and summary.json; returns the summary.  Raises DiskError."""
     from pinnacle.optimize.judgement import judgement_of
 
-    curves = _curves(study, main, best, tested)
-    _trials(study, main, folds)
-    chained = _walk_forward(study, folds)
-    judged = judgement_of(study, main, best, tested, folds, curves, chained)
-    summary = {
-        "format_version": FORMAT_VERSION,
-        "study": _about(study, main, ended),
-        "objectives": _objectives(study.config["optimize"]),
-        "best": _best(study, main, best, tested),
-        "pareto": main.pareto(),
-        **judged,
-    }
-    _write_json(study.folder / "summary.json", summary)
+    with writing(study.folder):
+        curves = _curves(study, main, best, tested)
+        _trials(study, main, folds)
+        chained = _walk_forward(study, folds)
+        judged = judgement_of(study, main, best, tested, folds, curves, chained)
+        summary = {
+            "format_version": FORMAT_VERSION,
+            "study": _about(study, main, ended),
+            "objectives": _objectives(study.config["optimize"]),
+            "best": _best(study, main, best, tested),
+            "pareto": main.pareto(),
+            **judged,
+        }
+        _write_json(study.folder / "summary.json", summary)
     return summary
 
 
@@ -190,8 +194,8 @@ def write_best(study: Study, best: Outcome) -> None:
         f"# {study.strategy.name}: trial {best.number} of {study.folder.name}, the best on its train window.\n"
         "# See report.html beside this file before you trade it.\n\n"
     )
-    with replacing(study.folder / "best.toml") as sink:
-        sink.write((head + tomli_w.dumps(config)).encode())
+    with writing(study.folder):
+        (study.folder / "best.toml").write_text(head + tomli_w.dumps(config))
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
@@ -223,8 +227,9 @@ def _curves(study: Study, main: Search, best: Outcome | None, tested: LaneResult
     if best is not None and tested is not None and not tested.fault:
         test = curve_table(0, best.number, "test", study.plan.test, study.plan.bucket_ns, tested.equity_quote)
         whole = pl.concat([whole, test])
-    with replacing(target) as sink:
-        whole.write_parquet(sink)
+    partial = target.with_suffix(".partial")
+    whole.write_parquet(partial)
+    partial.replace(target)
     shutil.rmtree(study.folder / "curves", ignore_errors=True)
     return whole
 
@@ -254,8 +259,7 @@ def _trials(study: Study, main: Search, folds: Sequence[FoldResult]) -> None:
     names = [f"value_{one.name}" for one in main.objectives] + [f"param_{one.name}" for one in study.space.axes]
     names += [f"{window}_{name}" for window in ("train", "validation") for name in METRICS]
     schema |= dict.fromkeys(names, pl.Float64)
-    with replacing(study.folder / "trials.parquet") as sink:
-        pl.DataFrame(rows, schema=schema).write_parquet(sink)
+    pl.DataFrame(rows, schema=schema).write_parquet(study.folder / "trials.parquet")
 
 
 def _walk_forward(study: Study, folds: Sequence[FoldResult]) -> np.ndarray:
@@ -275,8 +279,7 @@ def _walk_forward(study: Study, folds: Sequence[FoldResult]) -> np.ndarray:
         level += float(equity[-1])
         changes.append(np.diff(equity))
     if parts:
-        with replacing(study.folder / "walk_forward.parquet") as sink:
-            pl.concat(parts).write_parquet(sink)
+        pl.concat(parts).write_parquet(study.folder / "walk_forward.parquet")
     return np.concatenate(changes)
 
 
@@ -347,5 +350,16 @@ def _drop_none(table: dict[str, Any]) -> None:
 
 def _write_json(path: Path, what: Any) -> None:
     """A JSON file, whole or not at all.  Raises DiskError."""
-    with replacing(path) as sink:
-        sink.write(json.dumps(what, indent=1, allow_nan=False).encode())
+    with writing(path.parent):
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(what, indent=1, allow_nan=False))
+        partial.replace(path)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A disk that refuses is one sentence.  Raises DiskError."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{folder}: cannot be written: {error.strerror or error}; free space and run again") from None
