@@ -20,11 +20,12 @@ RANKS = {
     "event": 1, "instrument": 1,
     "config_optimize": 2, "kernels": 2, "log": 2, "fix": 2, "transport": 2, "vault": 2,
     "engine": 3, "config": 3, "strategy": 3, "resources": 3, "venues": 3, "models": 3,
-    "history": 4,
+    "history": 4, "dialects": 4,
     "run": 5,
     "optimize": 6, "report": 6, "watch": 6,
     "sweep": 7,
-    "cli": 8,
+    "commands": 8,
+    "cli": 9,
 }  # fmt: skip
 
 # Siblings that meet all the same, each with its reason.
@@ -40,6 +41,7 @@ ONLY = {
 }
 NEVER = {
     "venues": {"transport", "run"},
+    "dialects": {"transport", "engine"},
     "transport": {"event", "instrument"},
     "report": {"run", "engine", "kernels", "history", "optimize"},
     "optimize": {"report"},
@@ -65,6 +67,7 @@ OUTSIDE = {
     "engine": CLOCKS_AND_DOORS | {"os"},
     "fix": CLOCKS_AND_DOORS | {"os"},
     "venues": CLOCKS_AND_DOORS | {"os"},
+    "dialects": CLOCKS_AND_DOORS | {"os"},
 }
 MAY = {"kernels/jit.py": COMPILER_CACHE}
 
