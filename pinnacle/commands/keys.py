@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pinnacle.vault.secret import Secret
-    from pinnacle.vault.vault import Credential, Vault
+    from pinnacle.vault.vault import Vault
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 _UNLOCKING = "--password-file or --password-fd"
@@ -88,7 +88,7 @@ def add(
     if where.exists() or where.is_symlink():
         password = _password(password_file, password_fd)
         vault = open_vault(where, password)
-        _refuse_taken(vault, venue, name)
+        vault.check_free(venue, name)
     else:
         password = _password(password_file, password_fd, new=True)
         vault = None
@@ -310,13 +310,6 @@ def _asked_for(venue: str, fields: Path | None, secret_file: Path | None) -> tup
     else:
         raise OperatorError("the key is asked for and nobody is there; give --fields FILE, or --fields - for stdin")
     return api_key, secret, passphrase, check(venue, api_key, secret.reveal(), passphrase.reveal())
-
-
-def _refuse_taken(vault: Vault, venue: str, name: str) -> None:
-    """Say that a name is taken before a person has typed a key."""
-    taken: list[Credential] = [key for key in vault.keys if (key.venue, key.name) == (venue, name)]
-    if taken:
-        vault.add(taken[0])
 
 
 def _person() -> bool:

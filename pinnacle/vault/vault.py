@@ -94,16 +94,20 @@ class Vault:
             raise OperatorError(f"{self.path}: there is no key {venue}/{name}; {known}")
         return found
 
-    def add(self, key: Credential) -> None:
-        """A new key; OperatorError if the name is taken or none."""
-        check_name(key.venue, key.name)
-        if (key.venue, key.name) in self._keys:
+    def check_free(self, venue: str, name: str) -> None:
+        """OperatorError unless a key can be added under this name."""
+        check_name(venue, name)
+        if (venue, name) in self._keys:
             raise OperatorError(
-                f"{self.path}: there is a key {key.label} already; choose another name, or replace its secret: "
-                f"pinnacle keys rotate {key.venue} {key.name}"
+                f"{self.path}: there is a key {venue}/{name} already; choose another name, or replace its secret: "
+                f"pinnacle keys rotate {venue} {name}"
             )
         if len(self._keys) >= limits.VAULT_KEYS_MAX:
             raise OperatorError(f"{self.path}: holds {len(self._keys)} keys, which is all it may; remove some")
+
+    def add(self, key: Credential) -> None:
+        """A new key; OperatorError if the name is taken or none."""
+        self.check_free(key.venue, key.name)
         self._keys[key.venue, key.name] = key
 
     def replace(self, key: Credential) -> None:
