@@ -25,7 +25,9 @@ def unlocking(command: Command) -> Command:
     """The options by which a vault is found and opened; other commands that need keys take the same."""
     for option in (
         click.option("--password-fd", type=int, help="Read it from this open descriptor."),
-        click.option("--password-file", type=click.Path(path_type=Path), help="The vault's password from a file of mode 0600."),
+        click.option(
+            "--password-file", type=click.Path(path_type=Path), help="The vault's password from a file of mode 0600."
+        ),
         click.option("--vault", "path", type=click.Path(path_type=Path), help="The vault; one in your data folder."),
     ):
         command = option(command)
