@@ -53,7 +53,7 @@ def typed_fields(venue: str, secret_file: Path | None) -> tuple[str, Secret, Sec
     if secret_file is not None:
         secret = Secret(bytes(read_private(secret_file, limits.SECRET_BYTES_MAX)).strip())
     else:
-        if HMAC not in row.kinds:
+        if set(row.kinds) - {HMAC}:
             click.echo(
                 "(a PEM has several lines: press Ctrl-C and give --secret-file, or type its line ends as \\n)", err=True
             )

@@ -100,6 +100,7 @@ def add(
     with changing(vault, password) as current:
         current.add(key)
     click.secho(f"added {key.label}: {kind} {_short(api_key)}, {permissions}; {_shown(where)}", fg="green")
+    _remind(secret_file or fields)
 
 
 @keys.command("list")
@@ -109,7 +110,7 @@ def list_(as_json: bool, path: Path | None, password_file: Path | None, password
     """List the keys: venue, name, kind, shortened id, permissions, when added.  Never a secret."""
     from pinnacle.commands import screen
 
-    vault = _open(path, password_file, password_fd)[0]
+    vault = open_keys(path, password_file, password_fd)[0]
     rows = [
         {
             "venue": key.venue, "name": key.name, "kind": key.kind, "key": _short(key.api_key),
@@ -152,7 +153,7 @@ def test(
         raise OperatorError(
             "--online: this pinnacle cannot ask a venue about a key yet; leave it out for the local test"
         )
-    vault = _open(path, password_file, password_fd)[0]
+    vault = open_keys(path, password_file, password_fd)[0]
     if venue and name:
         chosen = [vault.key(venue, name)]
     else:
@@ -183,7 +184,7 @@ def remove(
     """Remove a key from the vault.  At the venue it stays until it is deleted there."""
     from pinnacle.vault.vault import changing
 
-    vault, password = _open(path, password_file, password_fd)
+    vault, password = open_keys(path, password_file, password_fd)
     key = vault.key(venue, name)
     if not yes:
         if not _person():
@@ -232,7 +233,7 @@ def rotate(
         raise OperatorError("keys rotate: a new password is for the whole vault; leave VENUE and NAME out")
     from pinnacle.vault.vault import Credential, changing
 
-    vault, password = _open(path, password_file, password_fd)
+    vault, password = open_keys(path, password_file, password_fd)
     old = vault.key(venue, name)
     api_key, secret, passphrase, kind = _asked_for(venue, fields, secret_file)
     may: Any = permissions or old.permissions
@@ -244,6 +245,7 @@ def rotate(
         "delete the old one at the venue",
         fg="green",
     )
+    _remind(secret_file or fields)
 
 
 def _rotate_password(
@@ -255,7 +257,7 @@ def _rotate_password(
 ) -> None:
     from pinnacle.vault.vault import changing
 
-    vault, password = _open(path, password_file, password_fd)
+    vault, password = open_keys(path, password_file, password_fd)
     fresh = _password(new_password_file, new_password_fd, new=True, again=True)
     with changing(vault, password) as current:
         current.change_password(fresh)
@@ -273,7 +275,7 @@ def _where(path: Path | None) -> Path:
     return path or default_path()
 
 
-def _open(path: Path | None, password_file: Path | None, password_fd: int | None) -> tuple[Vault, Secret]:
+def open_keys(path: Path | None, password_file: Path | None, password_fd: int | None) -> tuple[Vault, Secret]:
     """(the vault, its password); what there is to say about the file is said before the password is asked for."""
     from pinnacle.vault.place import read_vault
     from pinnacle.vault.vault import open_vault
@@ -311,7 +313,14 @@ def _asked_for(venue: str, fields: Path | None, secret_file: Path | None) -> tup
         api_key, secret, passphrase = typed_fields(venue, secret_file)
     else:
         raise OperatorError("the key is asked for and nobody is there; give --fields FILE, or --fields - for stdin")
-    return api_key, secret, passphrase, check(venue, api_key, secret.reveal(), passphrase.reveal())
+    kind = check(venue, api_key, secret.reveal(), passphrase.reveal())
+    return api_key, secret, passphrase, kind
+
+
+def _remind(left: Path | None) -> None:
+    """Say, once the key is in the vault, that it still lies about as it was."""
+    if left is not None and str(left) != "-":
+        click.secho(f"note: {left} holds the secret unencrypted; delete it: shred -u {left}", fg="yellow", err=True)
 
 
 def _person() -> bool:

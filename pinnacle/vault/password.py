@@ -50,7 +50,7 @@ class Source:
             raise OperatorError(
                 f"the vault's password is asked for and nobody is there; give {self.options} or {self.variable}"
             )
-        return _first_line(bytearray(self.prompt(), "utf-8"), "the prompt")
+        return _first_line(bytearray(self.prompt(), "utf-8", "surrogateescape"), "the prompt")
 
 
 def check_new(password: Secret) -> Secret:

@@ -28,9 +28,10 @@ class Secret:
 
     def __init__(self, held: str | bytes | bytearray) -> None:
         """A bytearray is taken over, not copied: whoever gave it lets go of it."""
-        self._held = (
-            held if isinstance(held, bytearray) else bytearray(held.encode() if isinstance(held, str) else held)
-        )
+        if isinstance(held, str):
+            # What a terminal cannot decode comes as surrogates, and goes back to the bytes that were typed.
+            held = held.encode("utf-8", "surrogateescape")
+        self._held = held if isinstance(held, bytearray) else bytearray(held)
 
     def reveal(self) -> bytes:
         """The bytes, as a copy that nothing wipes."""

@@ -185,7 +185,7 @@ def test_add_reads_the_file_that_coinbase_offers(path: Path) -> None:
     """Its names, name and privateKey, and line ends as backslash n."""
     given = fields(path, name="organizations/o/apiKeys/0123456789", privateKey=PEM.replace("\n", "\\n"))
     added = keys(path, "add", "coinbase-advanced", "main", "--permissions", "read", "--fields", given)
-    assert added.code == 0 and "ed25519" in added.out
+    assert added.code == 0 and "ed25519" in added.out and f"delete it: shred -u {given}" in added.err
     tested = keys(path, "test", "coinbase-advanced", "main")
     assert tested.code == 0 and "its public half verifies" in tested.out
 

@@ -99,3 +99,9 @@ def test_no_core_dumps() -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.split() == (["0", "0"] if sys.platform == "linux" else ["0", "-1"])
+
+
+def test_bytes_that_are_no_text_come_back() -> None:
+    """What was typed in another encoding is kept as it was typed, and nothing fails on its way."""
+    typed = b"gr\xfcn-und-lang".decode("utf-8", "surrogateescape")
+    assert Secret(typed).reveal() == b"gr\xfcn-und-lang"
