@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import stat
 import string
@@ -20,7 +19,7 @@ from pinnacle.vault import place
 from pinnacle.vault.sealed import HEADER_BYTES, Unopened
 from pinnacle.vault.secret import Secret
 from pinnacle.vault.vault import Credential, Vault, changing, check_name, create_vault, open_vault
-from tests.vault.opened import CHEAP, PASSWORD, SECRETS, credential, made, password
+from tests.vault.opened import CHEAP, PASSWORD, SECRETS, another_process, credential, made, password
 
 names = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
 secrets = st.binary(min_size=1, max_size=200)
@@ -207,22 +206,12 @@ def test_a_write_that_fails_changes_nothing(
     assert [key.name for key in open_vault(path, password()).keys] == ["default"]
 
 
-def die_before_rename(path: Path, at: str) -> None:
-    """Write a vault in this process and be killed at a step of it."""
-    setattr(place.os, at, lambda *_: os._exit(9))
-    with changing(open_vault(path, password()), password()) as now:
-        now.add(credential(name="second"))
-
-
 @pytest.mark.parametrize("at", ["fsync", "replace"])
 def test_a_killed_writer_changes_nothing(path: Path, at: str) -> None:
     """A process that dies between writing and renaming leaves the old vault; the next writer clears up after it."""
     vault = made(path, credential())
     before = path.read_bytes()
-    child = multiprocessing.get_context("fork").Process(target=die_before_rename, args=(path, at))
-    child.start()
-    child.join(20)
-    assert child.exitcode == 9
+    assert another_process(f"die_while_writing({str(path)!r}, {at!r})").wait(30) == 9
     assert path.read_bytes() == before and path.with_name("keys.vault.new").exists()
     with changing(vault, password()) as now:
         now.add(credential(name="third"))
@@ -230,22 +219,11 @@ def test_a_killed_writer_changes_nothing(path: Path, at: str) -> None:
     assert [key.name for key in open_vault(path, password()).keys] == ["default", "third"]
 
 
-def add_some(path: Path, who: int, count: int) -> None:
-    for k in range(count):
-        with changing(open_vault(path, password()), password()) as now:
-            now.add(credential(name=f"k{who}-{k}"))
-
-
 def test_writers_at_once_lose_nothing(path: Path) -> None:
     """Four processes that add keys at once: every key is there."""
     made(path)
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=add_some, args=(path, who, 5)) for who in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(30)
-        assert child.exitcode == 0
+    children = [another_process(f"add_some({str(path)!r}, {who}, 5)") for who in range(4)]
+    assert [child.wait(60) for child in children] == [0] * 4
     assert {key.name for key in open_vault(path, password()).keys} == {f"k{w}-{k}" for w in range(4) for k in range(5)}
 
 
