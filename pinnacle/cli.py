@@ -15,6 +15,7 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
+from pinnacle.commands.keys import keys
 from pinnacle.commands.log import log
 from pinnacle.errors import OperatorError, PinnacleError
 
@@ -274,6 +275,7 @@ def report(run: Path, as_json: bool) -> None:
 
 
 main.add_command(data)
+main.add_command(keys)
 main.add_command(log)
 
 

@@ -56,6 +56,25 @@ ROW_GROUP_ROWS = 1 << 16
 # Rows that may wait while messages that the venue dated earlier are still on their way to us.
 REORDER_ROWS_MAX = 1 << 21
 
+# --- the vault ----------------------------------------------------------------------------------------------------
+# Memory that opening a vault must take of whoever guesses its password: scrypt with 2^17 blocks of 8 x 128 bytes.
+VAULT_KDF_MEMORY_MIN = 64 << 20
+# The most a vault's header may ask for: a file from elsewhere must not be able to exhaust the machine.
+VAULT_KDF_MEMORY_MAX = 1 << 30
+# Passes over that memory, for the same reason: some seconds.
+VAULT_KDF_PASSES_MAX = 16
+# A vault file, and the keys in it: five venues with some dozens of keys each.
+VAULT_BYTES_MAX = 1 << 20
+VAULT_KEYS_MAX = 256
+# The plain text is filled up to a multiple of this, so that the file's size tells a count of keys but roughly.
+VAULT_PADDING_BYTES = 1 << 12
+# One secret, a password, or a file that either is read from.  A PEM of an RSA key of 4096 bits has 3,300 bytes.
+SECRET_BYTES_MAX = 1 << 14
+# Shorter passwords are refused when one is chosen: scrypt makes a guess dear, not few words many.
+VAULT_PASSWORD_CHARS_MIN = 12
+# How long a command waits for another one that is writing the same vault.
+VAULT_LOCK_WAIT_S = 10
+
 # --- import -------------------------------------------------------------------------------------------------------
 # One message of a recording.  The largest real one (a REST snapshot of 1,000 levels a side) is 40 KB.
 MESSAGE_BYTES_MAX = 64 << 20
