@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does, and says nothing about the code.
+settings.register_profile("pinnacle", deadline=None)
+settings.load_profile("pinnacle")
 
 ROOT = Path(__file__).resolve().parent.parent
 
