@@ -66,6 +66,7 @@ FLOW_STATE = np.dtype(
         ("limit_lots", "<f8", (FLOW_SIZES,)),  # quantiles at (k + 1/2) / FLOW_SIZES
         ("market_lots", "<f8", (FLOW_SIZES,)),
         ("market_per_s", "<f8"),  # of one side
+        ("least_lots", "<i8"),  # no order is smaller, so that the exchange's filters refuse none
         ("crowd_orders", "<i8"),  # self-exciting orders: beyond so many at the best the far cancels apply there too
         ("decays", "<i8"),
         ("decay_per_s", "<f8", (FLOW_DECAYS_MAX,)),
@@ -312,10 +313,10 @@ def write_place(flow, side, price_ticks, lots, flags):
 
 
 @jit_inline
-def drawn_lots(exchange, quantiles, u, scale):
+def drawn_lots(flow, exchange, quantiles, u, scale):
     """A size at a uniform number: one of the quantiles, scaled, in whole lots that the exchange takes."""
     lots = int(quantiles[int(u * FLOW_SIZES)] * scale + 0.5)
-    return min(max(lots, exchange["qty_min_lots"]), exchange["qty_max_lots"])
+    return min(max(lots, flow["least_lots"]), exchange["qty_max_lots"])
 
 
 @jit_inner
@@ -334,15 +335,19 @@ def distance_at(flow, v):
 
 @jit_inner
 def write_limit(flow, exchange, s, distance, u):
-    """A limit order of side s at a distance; False where no one who knows the value would quote."""
+    """A limit order of side s at a distance, or at the value where that would be on its wrong side."""
     sign = 1 if s == 0 else -1
     price = flow["best_ticks"][1 - s] - sign * distance
     if flow["informed"] and sign * (price - flow["value_ticks"]) > 0.0:
-        return False
+        right = int(math.floor(flow["value_ticks"])) if s == 0 else int(math.ceil(flow["value_ticks"]))
+        distance = sign * (flow["best_ticks"][1 - s] - right)
+        price = right
+        if distance < 1 or distance >= flow["edges"][flow["buckets"]]:
+            return False
     if price < exchange["price_min_ticks"] or price > exchange["price_max_ticks"]:
         return False
     b = bucket_at(flow, distance)
-    lots = drawn_lots(exchange, flow["limit_lots"], u, flow["limit_scale"][b])
+    lots = drawn_lots(flow, exchange, flow["limit_lots"], u, flow["limit_scale"][b])
     flow["limits"] += 1
     return write_place(flow, sign, price, lots, 0)
 
@@ -363,8 +368,8 @@ def write_far_limit(flow, exchange, v, u):
     below = flow["limit_below"][flow["buckets"]]
     s = 0 if v < below else 1
     distance = distance_at(flow, v if s == 0 else v - below)
-    if flow["hawkes"] and distance <= own_distance(flow, exchange, s):
-        return False  # those come by themselves
+    if flow["hawkes"] and distance == own_distance(flow, exchange, s):
+        return False  # those excite each other
     return write_limit(flow, exchange, s, distance, u)
 
 
@@ -442,19 +447,22 @@ def write_near_cancel(flow, exchange, orders, s, u):
 def write_market(flow, exchange, s, price_ticks, u):
     """A market order of side s (0 buys) that goes no further than price_ticks (0: as far as it must)."""
     flow["markets"] += 1
-    lots = drawn_lots(exchange, flow["market_lots"], u, 1.0)
+    lots = drawn_lots(flow, exchange, flow["market_lots"], u, 1.0)
     excite(flow, MARKET_BUY + s)
     return write_place(flow, 1 if s == 0 else -1, price_ticks, lots, MARKET)
 
 
 @jit_inner
 def write_informed(flow, exchange, u):
-    """A taker who knows the value takes what is on the wrong side of it, and nothing else."""
+    """A taker who knows the value takes what is on the wrong side of it, and nothing else.
+
+    Its size is of the upper half of all sizes: who knows more takes more, which is why large orders move prices more.
+    """
     taker = 1 - flow["stale_side"]
     value = flow["value_ticks"]
     limit = int(math.floor(value)) if taker == 0 else int(math.ceil(value))
     flow["takers_informed"] += 1
-    return write_market(flow, exchange, taker, max(limit, exchange["price_min_ticks"]), u)
+    return write_market(flow, exchange, taker, max(limit, exchange["price_min_ticks"]), 0.5 + 0.5 * u)
 
 
 @jit_inner

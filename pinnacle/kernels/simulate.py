@@ -1,7 +1,7 @@
 """A market that answers back, in one loop: the others' orders, the matching engine, the lines to it, and the engine.
 
-All is one order of time.  At equal times: at the exchange the background before our own requests; then what we hear:
-market data, answers, timers.  What is decided at a time reaches the exchange after all that happened there at that time.
+All is one order of time.  At equal times: at the exchange the background before our own requests; then what we
+hear: market data, answers, timers.  What is decided at a time reaches the exchange after all that happened there then.
 
 The market's rows leave the exchange as they are made and are heard after the feed's delay, a command's rows together;
 answers and requests are on the lines of the simulated venue of a backtest (wire.py), with its latencies.  The engine

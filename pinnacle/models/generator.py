@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Generator:
                 f"zero_intelligence.edges_ticks has {count} buckets from {edges[0]} to {edges[-1]}, and must have 1 to "
                 f"{FLOW_BUCKETS_MAX} from 1 to at most {FLOW_DISTANCE_MAX} ticks"
             )
-        if any(b <= a for a, b in zip(edges, edges[1:])):
+        if any(b <= a for a, b in pairwise(edges)):
             raise OperatorError("zero_intelligence.edges_ticks must rise")
         limits = _rates(model.limit_per_s, "zero_intelligence.limit_per_s") * self.rate_factor
         cancels = _rates(model.cancel_per_s, "zero_intelligence.cancel_per_s") * self.rate_factor
@@ -175,7 +176,7 @@ def size_table(sizes: Sizes, name: str) -> np.ndarray:
     By our own logarithm, so that the bits are the same everywhere.  Raises OperatorError for what is no distribution.
     """
     known = [float(lots) for lots in sizes.quantiles_lots]
-    if len(known) != len(QUANTILES) or min(known) <= 0 or any(b < a for a, b in zip(known, known[1:])):
+    if len(known) != len(QUANTILES) or min(known) <= 0 or any(b < a for a, b in pairwise(known)):
         raise OperatorError(
             f"zero_intelligence.{name}.quantiles_lots must be {len(QUANTILES)} sizes above 0 that do not fall"
         )

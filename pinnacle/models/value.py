@@ -24,7 +24,7 @@ from pinnacle.models.informed import Informed, sampled_mid
 STEP_S = 0.1
 # Beyond it the largest step of an hour would be the whole price.
 _LOG_SD_MAX = 1.5
-# A dozen orders that leave independently are all gone after about so many learning times.
+# A dozen orders that leave independently are all gone after about so many times the mean stay of one.
 _WITHDRAWN_TIMES = 3.0
 
 
@@ -75,12 +75,12 @@ def fit_value(flow: Flow, informed: Informed, market_per_s: float) -> Value:
     sigma = informed.sigma_ticks if math.isfinite(informed.sigma_ticks) and informed.sigma_ticks > 0 else 1.0
     share = min(max(informed.share if math.isfinite(informed.share) else 0.0, 0.0), 0.9)
     learning_s = informed.learning_s if informed.learning_s > 0 else STEP_S
-    exposed = -math.expm1(-news * _WITHDRAWN_TIMES * learning_s)
+    exposed = -math.expm1(-news * learning_s)
     return Value(
         news_per_s=news,
         news_log_mean=math.log(sigma / math.sqrt(news)) - log_sd**2,
         news_log_sd=log_sd,
         informed_share=share,
         informed_per_s=share * market_per_s / exposed,
-        withdraw_per_s=1.0 / learning_s,
+        withdraw_per_s=_WITHDRAWN_TIMES / learning_s,
     )

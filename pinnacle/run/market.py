@@ -71,8 +71,10 @@ class GeneratedMarket:
             flow["best_ticks"][:] = price_ticks, price_ticks + 1
             flow["value_ticks"] = price_ticks + 0.5
             least = int(self.exchange.exchange[0]["price_min_ticks"])
+            flow["least_lots"] = _least_lots(self.exchange.exchange[0], price_ticks)
             first = background.first_orders(flow, seed, price_ticks, least, start_ns)
-            first["qty_lots"] = np.minimum(first["qty_lots"], self.exchange.exchange[0]["qty_max_lots"])
+            most = self.exchange.exchange[0]["qty_max_lots"]
+            first["qty_lots"] = np.clip(first["qty_lots"], flow["least_lots"], most)
             self.submit(first)
             begin(flow, self.exchange.exchange[0], start_ns)
         else:
@@ -83,6 +85,9 @@ class GeneratedMarket:
             flow["best_ticks"][:] = price_ticks, price_ticks + 1
             flow["buckets"], flow["edges"][:2] = 1, (1, 2)
             self.exchange.participants[BACKGROUND]["stp"] = STP_EXPIRE_MAKER
+            # A level may be smaller than the least order.
+            record = self.exchange.exchange[0]
+            record["qty_min_lots"], record["notional_min_units"] = 1, 0
             self.more_rows()
             if self.rows.size and flow["rows"]:
                 flow["shift_ns"] = start_ns - int(self.rows["ts_ns"][0])
@@ -129,8 +134,8 @@ class GeneratedMarket:
         if code == loop.POOL_FULL:
             if not self.exchange.book.grow():
                 raise EngineStopped(
-                    f"{self.instrument.name}: limits.L3_ORDERS_MAX orders rest in the generated market; its limit orders "
-                    "come faster than its cancels, so lower zero_intelligence.limit_per_s or raise cancel_per_s"
+                    f"{self.instrument.name}: limits.L3_ORDERS_MAX orders rest in the generated market; its limit "
+                    "orders come faster than its cancels, so lower zero_intelligence.limit_per_s or raise cancel_per_s"
                 )
         elif code == loop.NEED_ROWS:
             self.more_rows()
@@ -168,6 +173,12 @@ def _exchange(instrument: Instrument, price_ticks: int, participants: int, publi
         (instrument.notional_min * Decimal(10) ** instrument.money_digits).to_integral_value()
     )
     return made
+
+
+def _least_lots(exchange: np.void, price_ticks: int) -> int:
+    """The smallest order that the filters take at nine tenths of a price and above."""
+    value = max(1, price_ticks * 9 // 10) * int(exchange["units_per_ticklot"])
+    return max(int(exchange["qty_min_lots"]), -(-int(exchange["notional_min_units"]) // value))
 
 
 def _taken(out: np.void) -> Said:
