@@ -27,10 +27,9 @@ from pinnacle.kernels.exchange_trade import own_id
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.random import exp, ln, normal, words
 from pinnacle.kernels.rows import nth
-from pinnacle.kernels.state import NEVER, NO_PRICE
+from pinnacle.kernels.state import NEVER
 from pinnacle.limits import (
     BOOK_WINDOW_TICKS,
-    EXCHANGE_OUT_RECORDS,
     FLOW_BUCKETS_MAX,
     FLOW_DECAYS_MAX,
     FLOW_DISTANCE_MAX,
@@ -53,8 +52,7 @@ FLOW_STATE = np.dtype(
     [
         # --- what it was made with ---
         ("seed", "<i8"),
-        ("poisson", "<i8"),  # 1: limit orders at the best and market orders come at constant rates
-        ("hawkes", "<i8"),  # 1: they excite each other instead
+        ("hawkes", "<i8"),  # 1: limit orders and cancels at the best and market orders excite each other
         ("informed", "<i8"),  # 1: there is a value, and some know it
         ("buckets", "<i8"),
         ("edges", "<i8", (FLOW_BUCKETS_MAX + 1,)),  # bucket b holds distances edges[b] .. edges[b + 1] - 1, ticks
@@ -575,6 +573,3 @@ def obey(flow, exchange, participants, orders, table, letters):
 def pool_full(exchange):
     """Whether the next order may find no room."""
     return exchange["l3"]["count"] >= exchange["l3"]["capacity"]
-
-
-assert EXCHANGE_OUT_RECORDS > 64 and NO_PRICE < 0

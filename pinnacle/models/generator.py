@@ -51,7 +51,6 @@ class Generator:
         if self.hawkes is not None:
             self._set_hawkes(flow, self.hawkes)
         else:
-            flow["poisson"] = 1
             flow["market_rate"] = 2.0 * flow["market_per_s"]
         if self.value is not None:
             self._set_value(flow, self.value)

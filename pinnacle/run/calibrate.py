@@ -64,7 +64,7 @@ class Calibrated:
             ]
         if self.value is not None and self.informed is not None:
             said += [
-                f"  value              {self.informed.sigma_ticks:.3g} ticks/sqrt(s), {self.value.news_per_s:.2f} moves/s",
+                f"  value              {self.informed.sigma_ticks:.3g} ticks/sqrt(s), {self.value.news_per_s:.2f} news",
                 f"                     {100 * self.value.informed_share:.0f}% of takers informed, learnt in "
                 f"{self.informed.learning_s:.3g} s",
             ]

@@ -46,6 +46,7 @@ class GeneratedMarket:
     that can do).  price_ticks: where the generated book begins, and the middle of the million ticks that orders may
     have.  participants: how many, the background included.  start_ns: time of the first order; of a history, its first
     row is played then.  publish: PUBLISH_* of exchange_state.
+    first_orders: EVENT[n], the orders of the book that a generated market begins with.
     exchange: the engine's own records; fees, filters, states and limits may be set before the first call.
     """
 
@@ -65,6 +66,7 @@ class GeneratedMarket:
         self.now_ns = start_ns
         self._history: Iterator[np.ndarray] | None = None
         self.rows = empty(1)
+        self.first_orders = empty(0)
         if isinstance(background, Generator):
             self.flow = background.state(seed)
             flow = self.flow[0]
@@ -75,6 +77,7 @@ class GeneratedMarket:
             first = background.first_orders(flow, seed, price_ticks, least, start_ns)
             most = self.exchange.exchange[0]["qty_max_lots"]
             first["qty_lots"] = np.clip(first["qty_lots"], flow["least_lots"], most)
+            self.first_orders = first
             self.submit(first)
             begin(flow, self.exchange.exchange[0], start_ns)
         else:
