@@ -96,9 +96,8 @@ def main() -> None:
             commands = int(cursor["commands"] + cursor["own_commands"])
             spent[name].append((commands + heard) / seconds)
     plain = naive_rate(args.naive, 1)
-    print(
-        f"{'':36s}{'M events/s':>11s}{'least':>8s}{'M cmds/s':>10s}{'M inputs/s':>12s}{'x real time':>13s}{'x plain':>9s}"
-    )
+    columns = ("M events/s", "least", "M cmds/s", "M inputs/s", "x real time", "x plain")
+    print(f"{'':36s}" + "".join(f"{name:>12s}" for name in columns))
     for name, rates in spent.items():
         cursor, heard = worlds[name].cursor[0], int(worlds[name].state[0]["market"]["seq"]) + 1
         commands = int(cursor["commands"] + cursor["own_commands"])
@@ -106,8 +105,8 @@ def main() -> None:
         share = commands / (commands + heard)
         faster = args.seconds * rate / (commands + heard)
         print(
-            f"{name:36s}{rate / 1e6:11.2f}{min(rates) / 1e6:8.2f}{rate * share / 1e6:10.2f}"
-            f"{rate * (1 - share) / 1e6:12.2f}{faster:13,.0f}{rate * share / plain:9.0f}"
+            f"{name:36s}{rate / 1e6:12.2f}{min(rates) / 1e6:12.2f}{rate * share / 1e6:12.2f}"
+            f"{rate * (1 - share) / 1e6:12.2f}{faster:12,.0f}{rate * share / plain:12.0f}"
         )
     print(f"\nplain twin of the matching engine alone: {plain / 1e6:.4f} M commands/s")
 

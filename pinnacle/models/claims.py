@@ -16,8 +16,11 @@ _RETURNS = ("returns.autocorrelation_0.2s", "returns.autocorrelation_0.5s", "ret
             "returns.autocorrelation_5s")  # fmt: skip
 _EXCITED = ("gap.cv_market", "gap.quantile_*_market", "signs.autocorrelation_2")
 CLAIMS: dict[str, tuple[str, ...]] = {
-    "zero-intelligence": (*_BOOK, *_RATES, *_RETURNS, "spread.mean", "returns.autocorrelation_0.1s"),
-    "hawkes": (*_BOOK, *_RATES, *_RETURNS, *_EXCITED, "signs.autocorrelation_1", "clustering.*", "spread.mean"),
+    "zero-intelligence": (*_BOOK, *_RATES, *_RETURNS, "spread.mean"),
+    "hawkes": (
+        *_BOOK, *_RATES, *_RETURNS, *_EXCITED, "signs.autocorrelation_1", "clustering.autocorrelation_1s",
+        "spread.mean",
+    ),
     "informed": (
         *_BOOK, *_RATES, *_RETURNS, "returns.autocorrelation_0.1s", "signature.*", "tail.hill_0.1s",
         "impact.size_fifth_3", "impact.size_fifth_4", "maker.half_spread",

@@ -203,7 +203,7 @@ def test_a_large_order_walks_the_book_and_moves_the_market() -> None:
 
 
 def test_informed_takers_never_pay_more_than_the_value() -> None:
-    """Whoever knows takes what is on the wrong side of the value and nothing beyond it, and quotes come back around it."""
+    """Whoever knows takes what is on the wrong side of the value, and quotes come back around it."""
     made = market(GENERATORS["informed"], 6)
     flow = made.flow[0]
     apart = []
