@@ -19,7 +19,7 @@ import numpy as np
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import write_snapshot
 from pinnacle.engine.strategy import Strategy, bind, raised
-from pinnacle.errors import DiskError, EngineStopped
+from pinnacle.errors import DiskError, EngineStopped, OperatorError
 from pinnacle.event import EVENT, KIND_NAMES, OUTPUT_KIND_MIN
 from pinnacle.instrument import Instrument
 from pinnacle.kernels import simulate as loop
@@ -145,7 +145,7 @@ class Simulation:
 
     def _go(self, world: World, logbook: Logbook, observations: ObservationFile) -> None:
         """Call the loop until it ends, doing each time what it asks for.  Raises EngineStopped, StrategyError."""
-        state, cursor, market = world.state, world.cursor[0], world.market
+        state, cursor = world.state, world.cursor[0]
         assert self.config.simulate is not None
         pace = _Pace(self.start_ns, int(cursor["stop_ns"]), self.config.simulate.speed)
         cursor["pause_ns"] = pace.next_ns
@@ -177,7 +177,7 @@ class Simulation:
                 observe_end(state[0]["market"], state[0]["lane"], world.observed[0])
                 return
             else:
-                market.attend(code)
+                world.attend(code)
 
     def _stopped(self, world: World) -> Exception:
         """Why the loop cannot go on, as one error."""
@@ -204,6 +204,11 @@ class World:
         self.market = simulation.market(start_ns - round(config.simulate.warm_up_s * 1e9))
         self._take_rules(config.simulate.tickers)
         self.market.advance(start_ns)
+        if self.market.flow[0]["next_ns"] == NEVER:
+            raise OperatorError(
+                f"{simulation.where}: the market is over before the strategy starts; simulate.warm_up_s is "
+                f"{config.simulate.warm_up_s:g}, make it shorter than the history"
+            )
         self.feed = zeroed(loop.FEED)
         self.feed[0]["delay_ns"] = round(config.simulate.feed_ms * 1e6)
         loop.join_feed(self.market.exchange.exchange[0], self.feed[0], np.zeros(1, EVENT)[0], start_ns)
@@ -241,6 +246,13 @@ class World:
                 self.quote, self.out[0], self.observed[0],
             )
         )  # fmt: skip
+
+    def attend(self, code: int) -> None:
+        """Do what the loop asked for on the market's side.  A recorded market that is over ends the run."""
+        self.market.attend(code)
+        flow, cursor = self.market.flow[0], self.cursor[0]
+        if code == loop.NEED_ROWS and flow["final"]:
+            cursor["stop_ns"] = min(int(cursor["stop_ns"]), int(flow["clock_ns"] + self.feed[0]["delay_ns"]))
 
     def empty_out(self, logbook: Logbook | None) -> None:
         """Move records into the log; all commands among them are on their way already."""

@@ -73,6 +73,7 @@ def test_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_interpreted_and_paced_runs_write_the_same_bytes(tmp_path: Path) -> None:
     """--no-jit and --speed change how long a run takes and no byte of its log, nor its id."""
     short = ("--duration", "0.2", "--set", "simulate.warm_up_s=0.2", "--no-report", "--quiet")
+    short += ("--set", "simulate.excited=true")
     ran("simulate", *short, "--out", tmp_path / "a")
     said = process("simulate", *short, "--out", tmp_path / "b", "--no-jit")
     assert said.code == 0, said.err
@@ -113,6 +114,27 @@ def test_ctrl_c_leaves_a_run_that_replays_as_far_as_it_came(tmp_path: Path) -> N
     assert ran("replay", out).out.startswith("equal: ")
     assert ran("replay", out, "--from-checkpoint", "-1").out.startswith("equal: ")
     assert "choose a new --out" in refused(pinnacle("simulate", *words))
+
+
+AGAIN = """
+from pinnacle.strategy import NO_PRICE, want_bid
+
+def quote(market, lane, me, params, memory, want):
+    top = market["top"][me]
+    if top["bid_ticks"] != NO_PRICE:
+        want_bid(want, top["bid_ticks"] - lane["wakes"] % 3, 10.0)
+"""
+
+
+def test_time_that_stands_still_stops_the_run(tmp_path: Path) -> None:
+    """With no latency a strategy that answers each answer never lets time pass: one error, not a run without end."""
+    strategy = tmp_path / "again.py"
+    strategy.write_text(AGAIN)
+    words = ["latency.entry_ms=0", "latency.response_ms=0", "wake.on_order=true", "risk.rate_max=100000000"]
+    said = [word for one in words for word in ("--set", one)]
+    error = refused(pinnacle("simulate", "--strategy", strategy, "--out", tmp_path / "run", "--duration", "2", *said))
+    assert "same instant without end" in error
+    assert manifest(tmp_path / "run")["status"] == "failed"
 
 
 def edited(tmp_path: Path, change: Any) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pinnacle.errors import OperatorError
 from pinnacle.event import (
     BOOK_LEVEL,
     BUY,
@@ -195,6 +196,20 @@ def test_a_makers_fills_lose_to_the_next_move(tmp_path: Path) -> None:
     assert markout["mean_bps"] + 2.0 * markout["error_bps"] < 0.02
     told = json.loads((out / "facts.json").read_text())
     assert told["generated"]["facts"]["maker.loss_over_half_spread_1s"]["value"] > 1.0
+
+
+def test_a_recorded_market_ends_the_run(tmp_path: Path) -> None:
+    """After the last row of the history nothing more is simulated, and a start after it is an error."""
+    catalog = Path(__file__).resolve().parent.parent.parent / "data" / "catalog"
+    settings = ("simulate.model=recorded", "simulate.start=", f"data.catalog={catalog}")
+    out = tmp_path / "run"
+    simulated(out, *settings, "simulate.warm_up_s=300", seconds=3600.0)
+    rows = logged(out)
+    market = rows[(rows["kind"] == BOOK_LEVEL) | (rows["kind"] == TRADE)]
+    assert 0 <= int(rows["ts_ns"][-1]) - int(market["ts_ns"][-1]) < 1000 * MS
+    assert int(rows["ts_ns"][-1] - rows["ts_ns"][0]) < 60_000 * MS
+    with pytest.raises(OperatorError, match="over before the strategy starts"):
+        simulated(tmp_path / "late", *settings, "simulate.warm_up_s=4000", seconds=1.0)
 
 
 def test_a_recorded_market_is_a_background(tmp_path: Path) -> None:
