@@ -26,8 +26,9 @@ from pinnacle.kernels import simulate as loop
 from pinnacle.kernels.exchange_state import PUBLISH_LEVELS, PUBLISH_TICKER, PUBLISH_TRADES
 from pinnacle.kernels.jit import CODE_HASH
 from pinnacle.kernels.observe import new_observed, observe_end
-from pinnacle.kernels.state import NEVER, OUT, zeroed
+from pinnacle.kernels.state import NEVER, OUT, STOP_AT_ONCE, zeroed
 from pinnacle.kernels.venue import Venues
+from pinnacle.limits import ANSWERS_AT_ONCE_MAX
 from pinnacle.log.manifest import (
     HistoryFile,
     Informational,
@@ -181,7 +182,11 @@ class Simulation:
 
     def _stopped(self, world: World) -> Exception:
         """Why the loop cannot go on, as one error."""
-        fault = int(world.state[0]["lane"]["fault"] or world.venues.desks[0]["fault"])
+        desk = world.venues.desks[0]
+        fault = int(world.state[0]["lane"]["fault"] or desk["fault"])
+        if fault == 0 and desk["at_once"] > ANSWERS_AT_ONCE_MAX // 8:
+            # Each of our orders is said to all, so time that stands still fills the feed first.
+            fault = STOP_AT_ONCE
         if fault == 0:
             return EngineStopped(
                 f"{self.where}: more than limits.FEED_ROWS_MAX rows of the market are on their way to the engine; "

@@ -117,8 +117,9 @@ def test_ctrl_c_leaves_a_run_that_replays_as_far_as_it_came(tmp_path: Path) -> N
 
 
 AGAIN = """
-from pinnacle.strategy import NO_PRICE, want_bid
+from pinnacle.strategy import NO_PRICE, jit, want_bid
 
+@jit
 def quote(market, lane, me, params, memory, want):
     top = market["top"][me]
     if top["bid_ticks"] != NO_PRICE:
