@@ -21,7 +21,8 @@ from pinnacle.event import (
     SNAPSHOT,
     TIMER,
 )
-from pinnacle.kernels.background import candidate, follow_best, hear_exchange, obey, pool_full, settle
+from pinnacle.kernels.background import follow_best, hear_exchange, settle
+from pinnacle.kernels.background_orders import candidate, obey, pool_full
 from pinnacle.kernels.book import next_below, ticks_of
 from pinnacle.kernels.book_l3 import ahead_lots
 from pinnacle.kernels.exchange import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pinnacle.event import EVENT
-from pinnacle.kernels.background import obey
+from pinnacle.kernels.background_orders import obey
 from pinnacle.kernels.jit import jit
 from pinnacle.kernels.simulate import others_act, others_next
 from pinnacle.run.market import GeneratedMarket
