@@ -32,7 +32,7 @@ h1 small { font-size: 15px; font-weight: 400; color: var(--muted); letter-spacin
 h2 { font-size: 17px; font-weight: 650; margin: 34px 0 12px; }
 h3 { font-size: 14px; font-weight: 650; margin: 0; }
 p { margin: 0 0 8px; }
-.lead { color: var(--muted); margin: 0; }
+.lead { color: var(--muted); margin: 0; } .lead + .grid { margin-top: 12px; }
 .badge { display: inline-block; border: 1px solid var(--rule); border-radius: 999px; padding: 1px 10px;
   font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--muted); vertical-align: 3px; margin-left: 6px; }
 .badge.bad { color: var(--warn); border-color: var(--warnrule); background: var(--warnpaper); }
