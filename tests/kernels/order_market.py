@@ -94,9 +94,9 @@ class Drawn:
 
     PRICES = range(95, 106)
 
-    def __init__(self, seed: int, count: int, odd: float) -> None:
-        self.draw = random.Random(seed)
-        self.told_after = self.draw.random() < 0.5
+    def __init__(self, seed: int, count: int, odd: float, apart: bool = False) -> None:
+        self.draw, self.apart = random.Random(seed), apart
+        self.told_after = self.draw.random() < 0.5 and not apart
         self.rows: list[np.ndarray] = []
         self.live: dict[int, list[int]] = {}  # side, price, lots, in order of entry
         self.gone: list[int] = []
@@ -127,7 +127,9 @@ class Drawn:
         what = draw.random()
         if what < 0.35 or len(self.live) < 6:
             side = draw.choice((BID, ASK))
-            self._add(side, 100 - side * draw.randint(0, 4), draw.randint(1, 9), draw.random() < 0.8)
+            price = 100 - side * draw.randint(0, 4)
+            if not self._meets(side, price):
+                self._add(side, price, draw.randint(1, 9), draw.random() < 0.8)
         elif what < 0.65:
             self._change(draw.choice(list(self.live)))
         elif what < 0.75:
@@ -147,7 +149,13 @@ class Drawn:
             lots += self.draw.randint(1, 4)
         else:
             price = 100 - side * self.draw.randint(0, 4)
+        if self._meets(side, price):
+            return
         self._put(order_id, side, price, lots)
+
+    def _meets(self, side: int, price: int) -> bool:
+        """Whether an order could not come for this price where the sides are kept apart."""
+        return self.apart and any(its == -side and side * at <= side * price for its, at, _ in self.live.values())
 
     def _put(self, order_id: int, side: int, price: int, lots: int) -> None:
         """The order is now this, at the end of its queue if it lost its priority."""

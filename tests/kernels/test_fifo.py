@@ -61,13 +61,13 @@ def drawn_script(seed: int, last_ns: int) -> dict[int, list[tuple[int, int, int]
     return script
 
 
-def told_by_twin(events: np.ndarray, ran: Scene) -> list[Told]:
-    """What the plain list fills when it is told the recording, and our commands at the time at which they arrive."""
+def told_by_twin(events: np.ndarray, log: np.ndarray, entry_ns: int = ENTRY_NS) -> list[Told]:
+    """What the plain list fills when it is told the recording, and a log's commands at the time of their arrival."""
     fills: list[Told] = []
     now = 0
     twin = FifoNaive(lambda *fill: fills.append((now, fill[0], fill[1], fill[2], fill[3], fill[4])))
-    expired = set(ran.kinds(ORDER_EXPIRED)["order_id"].tolist())
-    requests = ran.kinds(PLACE, CANCEL)
+    expired = set(log["order_id"][log["kind"] == ORDER_EXPIRED].tolist())
+    requests = log[np.isin(log["kind"], (PLACE, CANCEL))]
 
     def arrive(request: np.void) -> None:
         order_id = int(request["order_id"])
@@ -79,8 +79,8 @@ def told_by_twin(events: np.ndarray, ran: Scene) -> list[Told]:
 
     at = 0
     for row in events:
-        while at < requests.size and requests[at]["ts_ns"] + ENTRY_NS < row["ts_ns"]:
-            now = int(requests[at]["ts_ns"]) + ENTRY_NS
+        while at < requests.size and requests[at]["ts_ns"] + entry_ns < row["ts_ns"]:
+            now = int(requests[at]["ts_ns"]) + entry_ns
             arrive(requests[at])
             at += 1
         now = int(row["ts_ns"])
@@ -96,12 +96,12 @@ def told_by_twin(events: np.ndarray, ran: Scene) -> list[Told]:
     return fills
 
 
-def told_by_venue(ran: Scene) -> list[Told]:
+def told_by_venue(log: np.ndarray) -> list[Told]:
     """The same from the run's log."""
     names = ("ts_venue_ns", "order_id", "side", "price_ticks", "qty_lots")
     return [
         (*(int(row[name]) for name in names), FILL_REASON_NAMES[reason_of(int(row["flags"]))])
-        for row in ran.kinds(ORDER_FILLED)
+        for row in log[log["kind"] == ORDER_FILLED]
     ]
 
 
@@ -110,7 +110,7 @@ def run_world(seed: int, count: int = 160) -> tuple[list[Told], list[Told], np.n
     events = Drawn(seed, count, odd=(seed % 4) * 0.05).events
     ran = ordered_scene(drawn_script(seed, int(events["ts_ns"][-1])), events)
     assert ran.fault == 0
-    return told_by_twin(events, ran), told_by_venue(ran), events
+    return told_by_twin(events, ran.records), told_by_venue(ran.records), events
 
 
 def test_own_orders_in_drawn_queues_are_filled_as_in_a_plain_list() -> None:
@@ -135,6 +135,28 @@ def test_interpreted_worlds_are_the_same() -> None:
     lines = done.stdout.splitlines()
     assert lines == [str(fills) for seed in range(3) for fills in run_world(seed, 90)[:2]]
     assert lines[0::2] == lines[1::2] and any(line != "[]" for line in lines)
+
+
+def test_the_careful_model_never_fills_before_the_exact_place() -> None:
+    """One order that rests, at each model: where both sides stay apart, risk-averse is never filled first.
+
+    It is what an exact place is worth: fills that the careful model comes to later, or never.
+    """
+    filled = {"exact": 0, "risk-averse": 0}
+    later = 0
+    for seed in range(WORLDS // 2):
+        events = Drawn(seed, 160, odd=0, apart=True).events
+        draw = random.Random(seed)
+        side = draw.choice((BID, ASK))
+        script = {draw.randint(20, 200): [(side, 100 - side * draw.randint(1, 2), 3)]}
+        first: dict[str, int] = {}
+        for model in filled:
+            fills = ordered_scene(script, events, queue_model=MODELS[model]).kinds(ORDER_FILLED)
+            filled[model] += fills.size > 0
+            first[model] = int(fills["ts_venue_ns"][0]) if fills.size else 1 << 60
+        assert first["exact"] <= first["risk-averse"], f"seed {seed}"
+        later += first["exact"] < first["risk-averse"]
+    assert filled["exact"] >= filled["risk-averse"] > WORLDS // 10 and later > WORLDS // 50, (filled, later)
 
 
 def test_levels_heard_are_the_levels_of_the_orders() -> None:

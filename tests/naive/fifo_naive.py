@@ -30,6 +30,7 @@ class FifoNaive:
     where: dict[int, tuple[int, int, Entry]] = field(default_factory=dict)  # recorded, by id
     own: dict[int, tuple[int, int, Entry]] = field(default_factory=dict)
     taken: dict[tuple[int, int], tuple[int, set[Entry]]] = field(default_factory=dict)
+    levels: dict[int, dict[int, int]] = field(default_factory=lambda: {BID: {}, ASK: {}})  # recorded lots by price
 
     # --- the recording --------------------------------------------------------------------------------------------
     def add(self, order_id: int, side: int, price: int, lots: int) -> None:
@@ -98,9 +99,13 @@ class FifoNaive:
         entry = Entry(order_id, False, lots)
         self.queues.setdefault((side, price), []).append(entry)
         self.where[order_id] = (side, price, entry)
+        self.levels[side][price] = self.lots(side, price) + lots
 
     def _lose(self, side: int, price: int, entry: Entry, lots: int) -> None:
         entry.lots -= lots
+        self.levels[side][price] -= lots
+        if self.levels[side][price] == 0:
+            del self.levels[side][price]
         if (side, price) in self.taken:
             taken, who = self.taken[side, price]
             taken -= lots if entry in who else 0
@@ -128,19 +133,20 @@ class FifoNaive:
 
     def lots(self, side: int, price: int) -> int:
         """Recorded lots at a price."""
-        return sum(entry.lots for entry in self.queues.get((side, price), []) if not entry.own)
+        return self.levels[side].get(price, 0)
 
     def prices(self, side: int) -> list[int]:
         """Prices of a side with recorded lots, best first."""
-        found = [price for its_side, price in self.queues if its_side == side and self.lots(side, price)]
-        return sorted(found, key=lambda price: -side * price)
+        return sorted(self.levels[side], key=lambda price: -side * price)
 
     def meet(self, side: int) -> None:
         """What rests on a side meets own orders it has come to, unless the recorded book overlaps itself."""
-        prices, others = self.prices(side), self.prices(-side)
-        if prices and others and side * prices[0] >= side * others[0]:
+        mine = self._own_orders(-side)
+        best = max((side * price for price in self.levels[side]), default=None)
+        other = min((side * price for price in self.levels[-side]), default=None)
+        if not mine or best is None or best < side * mine[0][1] or (other is not None and best >= other):
             return
-        for price in prices:
+        for price in self.prices(side):
             for entry, at in self._own_orders(-side):
                 if side * price >= side * at:
                     left = self.lots(side, price) - self.taken.get((side, price), (0, set()))[0]
