@@ -46,28 +46,6 @@ def set_clock(sim, row):
     sim["feed_ns"] = row["ts_ns"] - row["ts_venue_ns"]
 
 
-@jit_inline
-def level_said(sim, desks, resting, points, row):
-    """The venue's book has a level set anew, and our orders there or beyond learn of it."""
-    me = np.int64(row["instrument"])
-    book, site = sim["book"][me], sim["site"][me]
-    s = 0 if row["side"] > 0 else 1
-    x = x_of(book, s, row["price_ticks"])
-    if x < 0 or x >= W:
-        x = far_level(sim, desks, resting, me, s, row["price_ticks"], row["qty_lots"])
-    if x >= 0:
-        lots = row["qty_lots"]
-        before = book["lots"][s, x]
-        better = set_level(book, s, x, lots)
-        if site["low"][s] <= x and x <= site["best"][s] and site["head"][s, x] != 0:
-            own_level_changed(site, resting, s, x, before, lots)
-        if site["taken_count"] != 0 and site["taken"][s, x] != 0:
-            forget_level(sim, desks, me, s, x)
-        if better and x + site["best"][1 - s] >= W - 1:
-            set_clock(sim, row)
-            side_came_through(sim, desks, resting, points, me, s, x, lots)
-
-
 @jit_inner
 def hear_venue_rows(sim, desks, resting, points, rows, j, stop, bound_ns, i, least_ns):
     """The venue's half of rows[j:stop] up to time bound_ns: its book moves, and our orders with it.
@@ -83,7 +61,23 @@ def hear_venue_rows(sim, desks, resting, points, rows, j, stop, bound_ns, i, lea
         if row["venue_kind"] == BOOK_LEVEL:
             if row["ts_venue_ns"] > bound_ns:
                 break
-            level_said(sim, desks, resting, points, row)
+            me = np.int64(row["instrument"])
+            book, site = sim["book"][me], sim["site"][me]
+            s = 0 if row["side"] > 0 else 1
+            x = x_of(book, s, row["price_ticks"])
+            if x < 0 or x >= W:
+                x = far_level(sim, desks, resting, me, s, row["price_ticks"], row["qty_lots"])
+            if x >= 0:
+                lots = row["qty_lots"]
+                before = book["lots"][s, x]
+                better = set_level(book, s, x, lots)
+                if site["low"][s] <= x and x <= site["best"][s] and site["head"][s, x] != 0:
+                    own_level_changed(site, resting, s, x, before, lots)
+                if site["taken_count"] != 0 and site["taken"][s, x] != 0:
+                    forget_level(sim, desks, me, s, x)
+                if better and x + site["best"][1 - s] >= W - 1:
+                    set_clock(sim, row)
+                    side_came_through(sim, desks, resting, points, me, s, x, lots)
             last = j
         elif row["venue_kind"] != 0:
             if row["ts_venue_ns"] > bound_ns:
@@ -106,14 +100,7 @@ def hear_venue_rare(sim, desks, resting, points, row):
     me, kind = np.int64(row["instrument"]), np.int64(row["venue_kind"])
     book, site = sim["book"][me], sim["site"][me]
     exact = site["queue_model"] == EXACT
-    if kind == WHO:
-        site["mover"] = row["qty_lots"]
-    elif kind == JOINED or kind == LEFT or kind == JOINED_AHEAD:
-        if exact:
-            order_moved(sim, desks, resting, points, row)
-        else:
-            level_of_orders(sim, desks, resting, points, row)
-    elif kind == TRADE:
+    if kind == TRADE:
         if exact:
             trade_told(sim, desks, resting, points, row)
         else:
@@ -121,6 +108,10 @@ def hear_venue_rare(sim, desks, resting, points, row):
             x = x_of(book, s, row["price_ticks"])
             if site["count"][s] > 0 and site["best"][s] >= x:
                 trade_reached_us(sim, desks, resting, points, me, s, x, row["qty_lots"])
+    elif kind == WHO:
+        site["mover"] = row["qty_lots"]
+    elif kind == JOINED or kind == LEFT or kind == JOINED_AHEAD:
+        order_moved(sim, desks, resting, points, row)
     else:
         clear(book, np.int64(row["side"]), row["price_ticks"])
         if exact:
@@ -129,12 +120,6 @@ def hear_venue_rare(sim, desks, resting, points, row):
             # What is emptied is not there to be taken either.
             for k in range(sim["lanes"]):
                 forget_all(site, nth(desks, k)["own"][me])
-
-
-@jit_inner
-def level_of_orders(sim, desks, resting, points, row):
-    """A model of levels chosen for a recording of single orders hears the level that they make."""
-    level_said(sim, desks, resting, points, row)
 
 
 @jit_inner

@@ -394,6 +394,7 @@ def sources_of(config: Config, instruments: list[Instrument], paths: list[list[P
             venue=venues.index(instruments[k].venue),
             funding_ppb=funding_schedule(one.funding.rate_bps, one.funding.every_h)[0],
             funding_every_ns=funding_schedule(one.funding.rate_bps, one.funding.every_h)[1],
+            exact=one.queue.model == "exact",
         )
         for k, one in enumerate(config.instruments)
     ]

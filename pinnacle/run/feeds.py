@@ -27,13 +27,15 @@ _HOUR_NS = 3_600_000_000_000
 @dataclass(frozen=True)
 class Source:
     """History of one instrument of a run.  paths: its day files in order.  funding_ppb, funding_every_ns: a fixed
-    funding schedule of the run (0: none)."""
+    funding schedule of the run (0: none).  exact: of single orders, whether the venue is told who stands where; else it
+    hears levels alone, as a queue model of levels wants them."""
 
     paths: Sequence[Path]
     instrument: int
     venue: int
     funding_ppb: int = 0
     funding_every_ns: int = 0
+    exact: bool = True
 
 
 class Feed:
@@ -143,14 +145,14 @@ class Feed:
         """A source's rows as the engine hears them: levels as they are, single orders as the levels that they make."""
         walk = self.walks[index]
         if walk is not None:
-            return walk.heard(events, path)
-        if has_orders(events):
+            events = walk.heard(events, path)
+        elif has_orders(events):
             raise HistoryError(
                 f"{path}: holds single orders, and the history of its instrument begins with levels; a run takes one "
                 "or the other, import the days of one kind alone"
             )
-        if self._any_orders:
-            # Beside orders a number that is left over would be taken for a stamp.
+        if self._any_orders and (walk is None or not self.sources[index].exact):
+            # A number that is left over would be taken for a stamp.
             events["seq"] = 0
         return events
 

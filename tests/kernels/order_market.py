@@ -57,7 +57,9 @@ def shown(ts_ns: int, order_id: int, side: int, price: int, lots: int) -> np.nda
     return add(ts_ns, order_id, side, price, lots, SNAPSHOT | LAST)
 
 
-def heard_and_woven(events: np.ndarray, sizes: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+def heard_and_woven(
+    events: np.ndarray, sizes: tuple[int, ...] = (), exact: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """(what the engine hears, the rows that are driven) of a recording walked in batches of `sizes`, repeated."""
     walk, parts, at, k = OrderWalk(), [], 0, 0
     while at < events.size:
@@ -65,6 +67,8 @@ def heard_and_woven(events: np.ndarray, sizes: tuple[int, ...] = ()) -> tuple[np
         parts.append(walk.heard(events[at : at + size].copy(), Path("drawn")))
         at, k = at + size, k + 1
     heard = np.concatenate(parts) if parts else np.zeros(0, EVENT)
+    if not exact:
+        heard["seq"] = 0
     rows, late = np.zeros(2 * heard.size, WOVEN), np.zeros(2 * heard.size, WOVEN)
     count, late_count, _, back = pack_orders(heard, rows, late, -NEVER)
     assert (late_count, back) == (0, -1), "one recording of orders is one sequence"
@@ -81,7 +85,7 @@ def ordered_scene(script, *rows, whole: bool = False, queue_model: int = EXACT, 
     made.venue["queue_model"] = queue_model
     if whole:
         made.whole()
-    heard, driven = heard_and_woven(events)
+    heard, driven = heard_and_woven(events, exact=queue_model == EXACT)
     return made.run_woven(driven, (), heard)
 
 

@@ -61,8 +61,13 @@ def drawn_script(seed: int, last_ns: int) -> dict[int, list[tuple[int, int, int]
     return script
 
 
-def told_by_twin(events: np.ndarray, log: np.ndarray, entry_ns: int = ENTRY_NS) -> list[Told]:
-    """What the plain list fills when it is told the recording, and a log's commands at the time of their arrival."""
+def told_by_twin(
+    events: np.ndarray, log: np.ndarray, entry_ns: int = ENTRY_NS, fronts: dict[int, int] | None = None
+) -> list[Told]:
+    """What the plain list fills when it is told the recording, and a log's commands at the time of their arrival.
+
+    fronts: by own order, filled with the lots ahead of it when it came to rest.
+    """
     fills: list[Told] = []
     now = 0
     twin = FifoNaive(lambda *fill: fills.append((now, fill[0], fill[1], fill[2], fill[3], fill[4])))
@@ -76,6 +81,8 @@ def told_by_twin(events: np.ndarray, log: np.ndarray, entry_ns: int = ENTRY_NS) 
                 twin.cancel(order_id)
         elif order_id not in expired:
             twin.rest(order_id, int(request["side"]), int(request["price_ticks"]), int(request["qty_lots"]))
+            if fronts is not None:
+                fronts[order_id] = twin.ahead(order_id)
 
     at = 0
     for row in events:

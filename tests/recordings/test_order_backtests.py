@@ -10,7 +10,7 @@ import pytest
 
 from pinnacle.config import parse_config
 from pinnacle.engine.strategy import load_strategy
-from pinnacle.event import ORDER_ADD
+from pinnacle.event import ORDER_ACKNOWLEDGED, ORDER_ADD
 from pinnacle.log.reader import LogReader
 from pinnacle.log.segment import read_segment
 from pinnacle.run.backtest import Backtest
@@ -47,7 +47,9 @@ def test_bitstamp_fills_are_explained_order_by_order(recordings: Path, tmp_path:
     wake = {"every_ms": 500}
     log, events = ran(BITSTAMP, recording, tmp_path / "exact", 0.5, 20, wake=wake)
     exact = told_by_venue(log)
-    assert exact == told_by_twin(events, log, 20_000_000)
+    fronts: dict[int, int] = {}
+    assert exact == told_by_twin(events, log, 20_000_000, fronts)
+    assert joined_behind(log) == fronts and len(fronts) > 900
     reasons = {fill[5] for fill in exact}
     assert reasons == {"trade_through", "queue_front", "crossing_book"} and len(exact) > 50
     for model in ("risk-averse", "power"):
@@ -55,10 +57,18 @@ def test_bitstamp_fills_are_explained_order_by_order(recordings: Path, tmp_path:
         assert told_by_venue(other) != exact
 
 
-def test_cme_fills_are_explained_order_by_order(recordings: Path, tmp_path: Path) -> None:
-    """13,600 orders and two seconds of ESM4: the run replays, and what it fills a plain list fills."""
+def test_cme_orders_join_behind_what_rests_there(recordings: Path, tmp_path: Path) -> None:
+    """13,600 orders and two seconds of ESM4: ours join behind exactly the orders there, out of reach of trades."""
     pytest.importorskip("databento_dbn")
     recording = recordings / "mbo" / "esm4_20240508T000000_2s.mbo.dbn.zst"
     log, events = ran(ESM4, recording, tmp_path / "run", 1, 0.01)
     assert (events["kind"] == ORDER_ADD).sum() == 13_678
-    assert told_by_venue(log) == told_by_twin(events, log, 10_000)
+    fronts: dict[int, int] = {}
+    assert told_by_venue(log) == told_by_twin(events, log, 10_000, fronts)
+    assert joined_behind(log) == fronts and min(fronts.values()) > 10
+
+
+def joined_behind(log: np.ndarray) -> dict[int, int]:
+    """By own order: the lots that the venue put it behind."""
+    rested = log[log["kind"] == ORDER_ACKNOWLEDGED]
+    return dict(zip(rested["order_id"].tolist(), rested["aux"].tolist()))
