@@ -107,9 +107,11 @@ class Latency(Section, forbid_unknown_fields=True, kw_only=True):
 
 
 class Queue(Section, forbid_unknown_fields=True, kw_only=True):
-    """How lots leave the queue ahead of us; n: exponent of the power models."""
+    """How lots leave the queue ahead of us.  model: exact, for histories of single orders, where nothing is left to a
+    model; the others split what a shrinking level lost, and hear single orders as the levels that they make; auto is
+    exact where the history holds single orders, and power elsewhere.  n: exponent of the power models."""
 
-    model: Literal["risk-averse", "power", "power2", "power3", "log", "log2"] = "power"
+    model: Literal["auto", "exact", "risk-averse", "power", "power2", "power3", "log", "log2"] = "auto"
     n: Annotated[float, Meta(gt=0, le=100)] = 3
 
 

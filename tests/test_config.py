@@ -91,7 +91,11 @@ def test_a_wrong_type_is_said_in_words(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "one_of"),
     [
-        (ONE + '[queue]\nmodel = "powr"', "queue.model is 'powr'", "risk-averse, power, power2, power3, log, log2"),
+        (
+            ONE + '[queue]\nmodel = "powr"',
+            "queue.model is 'powr'",
+            "auto, exact, risk-averse, power, power2, power3, log, log2",
+        ),
         (ONE + '[run]\nrecord = "all"', "run.record is 'all'", "own, full"),
         (ONE + '[instruments.fills]\nmodel = ""', "instruments[0].fills.model is ''", "partial, whole"),
         (ONE + '[data]\nbridge = "x"', "data.bridge is 'x'", "snapshot, as-received"),

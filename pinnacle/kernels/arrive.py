@@ -30,9 +30,11 @@ from pinnacle.event import (
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import next_below, ticks_of, x_of
 from pinnacle.kernels.jit import jit_inline, jit_inner
-from pinnacle.kernels.match import follow_market, link, next_own, remember_taken, taken_at, unlink
+from pinnacle.kernels.queue import EXACT
+from pinnacle.kernels.resting import follow_market, link, next_own, unlink
 from pinnacle.kernels.rows import nth
 from pinnacle.kernels.state import NO_PRICE
+from pinnacle.kernels.taken import remember_taken, taken_at
 from pinnacle.kernels.venue import FILL_WHOLE, STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
 from pinnacle.kernels.wire import answer, drop_request
 from pinnacle.limits import BOOK_WINDOW_TICKS, IN_FLIGHT_MAX, ORDERS_MAX
@@ -166,7 +168,7 @@ def enter(sim, desk, desks, resting, points, me, order_id, side, price_ticks, lo
         end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_UNFILLED)
         return
     if not at_once:
-        front = book["lots"][s, x] - taken_at(own, s, x)
+        front = ahead_of_new(sim, own, me, s, x)
         answer(sim, desk, points, me, ORDER_ACKNOWLEDGED, order_id, side, price_ticks, lots, front, flags & POST_ONLY)
     if crosses:
         lots = take(sim, desk, points, me, order_id, side, W - 1 - x, lots)
@@ -176,6 +178,18 @@ def enter(sim, desk, desks, resting, points, me, order_id, side, price_ticks, lo
         end_order(sim, desk, points, me, ORDER_EXPIRED, order_id, side, price_ticks, lots, END_UNFILLED)
         return
     rest(sim, desk, resting, me, order_id, s, x, lots)
+
+
+@jit_inline
+def ahead_of_new(sim, own, me, s, x):
+    """Lots ahead of an own order that joins at x.
+
+    What we took is not ahead of us; but single orders stay in a recording's queue until it takes them out itself.
+    """
+    lots = sim["book"][me]["lots"][s, x]
+    if sim["site"][me]["queue_model"] != EXACT:
+        lots -= taken_at(own, s, x)
+    return lots
 
 
 @jit_inline
@@ -195,7 +209,8 @@ def rest(sim, desk, resting, me, order_id, s, x, lots):
     order["instrument"] = me
     order["lane"] = desk["lane"]
     order["open_lots"] = lots
-    order["front"] = float(sim["book"][me]["lots"][s, x] - taken_at(own, s, x))
+    order["front"] = float(ahead_of_new(sim, own, me, s, x))
+    order["entry"] = site["entries"]
     order["explained_lots"] = 0
     own["count"][s] += 1
     site["count"][s] += 1

@@ -17,7 +17,8 @@ POWER2 = 2  # b^n / (b + f)^n
 POWER3 = 3  # 1 - (f / (f + b))^n
 LOG = 4  # ln(1 + b) / (ln(1 + b) + ln(1 + f))
 LOG2 = 5  # ln(1 + b) / ln(1 + b + f)
-MODELS = {"risk-averse": 0, "power": 1, "power2": 2, "power3": 3, "log": 4, "log2": 5}
+EXACT = 6  # not a model: the recording holds single orders, see fifo
+MODELS = {"risk-averse": 0, "power": 1, "power2": 2, "power3": 3, "log": 4, "log2": 5, "exact": 6}
 
 
 @jit

@@ -29,7 +29,7 @@ RESTING = np.dtype(
         ("lane", "<i4"),
         ("s", "<i2"),
         ("instrument", "<i2"),
-        ("pad", "u1", (8,)),
+        ("entry", "<i8"),  # entries into recorded queues when it came to rest, see fifo
     ]
 )
 assert RESTING.itemsize == 64
@@ -71,6 +71,8 @@ SITE = np.dtype(
         ("price_min_ticks", "<i8"),
         ("price_max_ticks", "<i8"),
         ("orders_max", "<i8"),
+        ("entries", "<i8"),  # stamps given to orders of a recording so far, see fifo
+        ("mover", "<i8"),  # stamp of the order that the next row is about, 0 if none was said
         ("latency", LATENCY),
         ("best", "<i8", (2,)),  # greatest x with an order of ours, -1 if none
         ("low", "<i8", (2,)),  # least x with an order of ours, the window's size if none
@@ -97,6 +99,7 @@ DESK_OWN = np.dtype(
         ("taken_s", "<i8", (TAKEN_LEVELS_MAX,)),
         ("taken_x", "<i8", (TAKEN_LEVELS_MAX,)),
         ("taken_lots", "<i8", (TAKEN_LEVELS_MAX,)),
+        ("taken_entry", "<i8", (TAKEN_LEVELS_MAX,)),  # entries into recorded queues when it was taken
         ("requests", REQUEST, (IN_FLIGHT_MAX,)),
         ("answers", EVENT, (IN_FLIGHT_MAX,)),
     ]
@@ -175,6 +178,6 @@ def new_venues(instruments: int, lanes: int = 1) -> Venues:
         site["best"][:] = -1
         site["low"][:] = BOOK_WINDOW_TICKS
         site["qty_max_lots"] = site["price_max_ticks"] = NEVER
-        site["price_min_ticks"] = 1
+        site["price_min_ticks"] = site["entries"] = 1
         site["orders_max"] = ORDERS_MAX
     return Venues(sim, desks, resting)

@@ -114,7 +114,8 @@ class Optimization:
         market = msgspec.to_builtins(run.config)
         for apart in ("optimize", "strategy"):
             market.pop(apart)
-        key = _hash([CODE_HASH, histories, [one["funding"] for one in market["instruments"]]])
+        decoded = [(one["funding"], one["queue"]["model"] == "exact") for one in market["instruments"]]
+        key = _hash([CODE_HASH, histories, decoded])
         tape = make_tape(run.out / "tape", sources, key, self.reading)
         first_ns, last_ns = max(tape.first_ns, run.config.run.start_ns), tape.end_ns + 1
         if run.config.run.stop_ns:

@@ -65,7 +65,8 @@ from pinnacle.run.ahead import ReadAhead
 from pinnacle.run.feeds import Feed, Source, funding_schedule
 from pinnacle.run.logbook import Logbook
 from pinnacle.run.observations import ObservationFile
-from pinnacle.run.settings import engine_state, least_latency, simulated_venue, venue_table
+from pinnacle.run.order_walk import holds_orders
+from pinnacle.run.settings import choose_queue_model, engine_state, least_latency, simulated_venue, venue_table
 
 HORIZONS_NS = (1_000_000_000, 5_000_000_000, 30_000_000_000)
 _EMPTY_EVENTS = empty(0)
@@ -161,6 +162,16 @@ class Backtest:
             self.paths.append([kept])
             self.instruments.append(history.instrument)
 
+        self._choose_queue_models()
+
+    def _choose_queue_models(self) -> None:
+        """Settle what the histories decide: exact places in the queue where they hold single orders."""
+        for one, paths in zip(self.config.instruments, self.paths):
+            asked, orders = one.queue.model, holds_orders(paths)
+            choose_queue_model(one, orders, self.where)
+            if asked == "auto" and orders and self.told is not None:
+                self.told(f"{one.name}: its history holds single orders, so places in the queue are exact")
+
     def _import_options(self) -> ImportOptions:
         data = self.config.data
         return ImportOptions(bridge=data.bridge, tickers=data.tickers, offset_ns=data.offset_ns)
@@ -225,9 +236,17 @@ class Backtest:
             raise
         finally:
             market.close()
+        self._tell_left_out(feed)
         manifest.segments = logbook.finish()
         manifest.counts = _named_counts(counts, state, cursor)
         manifest.fingerprint = fingerprint_text(state)
+
+    def _tell_left_out(self, feed: Feed) -> None:
+        """What a recording of single orders said of orders that nobody knows: counted, and never guessed."""
+        for one, walk in zip(self.instruments, feed.walks):
+            found = [f"{count:,} {noun}" for noun, count in walk.counts.items() if count] if walk is not None else []
+            if found and self.told is not None:
+                self.told(f"{one.name}: the recording holds {', '.join(found)}")
 
     def _cursor(self, feed: Feed, venues: Venues, points: np.ndarray) -> np.ndarray:
         cursor = np.zeros(1, drives.CURSOR)
@@ -389,6 +408,7 @@ def sources_of(config: Config, instruments: list[Instrument], paths: list[list[P
             venue=venues.index(instruments[k].venue),
             funding_ppb=funding_schedule(one.funding.rate_bps, one.funding.every_h)[0],
             funding_every_ns=funding_schedule(one.funding.rate_bps, one.funding.every_h)[1],
+            exact=one.queue.model == "exact",
         )
         for k, one in enumerate(config.instruments)
     ]

@@ -1,6 +1,7 @@
 """The market of a run: sealed history of one or many instruments, merged by the time at which we heard it.
 
 Read one row group at a time and handed on as woven rows, so a history of any length takes the memory of a few groups.
+A history of single orders is heard as the levels that they make, and tells the venue who stands where in the queues.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from pinnacle.errors import HistoryError
-from pinnacle.event import EVENT, FUNDING, LAST, ORDER_ADD
+from pinnacle.event import EVENT, FUNDING, LAST
+from pinnacle.kernels.order_rows import pack_orders
 from pinnacle.kernels.weave import WOVEN, merge, pack, weave
 from pinnacle.limits import REORDER_ROWS_MAX
 from pinnacle.log.segment import read_segment, segment_info
+from pinnacle.run.order_walk import OrderWalk, has_orders, holds_orders
 
 NEVER = (1 << 63) - 1
 _HOUR_NS = 3_600_000_000_000
@@ -24,13 +27,15 @@ _HOUR_NS = 3_600_000_000_000
 @dataclass(frozen=True)
 class Source:
     """History of one instrument of a run.  paths: its day files in order.  funding_ppb, funding_every_ns: a fixed
-    funding schedule of the run (0: none)."""
+    funding schedule of the run (0: none).  exact: of single orders, whether the venue is told who stands where; else it
+    hears levels alone, as a queue model of levels wants them."""
 
     paths: Sequence[Path]
     instrument: int
     venue: int
     funding_ppb: int = 0
     funding_every_ns: int = 0
+    exact: bool = True
 
 
 class Feed:
@@ -44,6 +49,9 @@ class Feed:
         self.segments = [[segment_info(path) for path in source.paths] for source in self.sources]
         self.rows_total = sum(segment.rows for segments in self.segments for segment in segments)
         self.rows_read = 0
+        # By source: the book of its orders, None for one of levels.
+        self.walks = [OrderWalk() if holds_orders(source.paths) else None for source in self.sources]
+        self._any_orders = any(self.walks)
         self._progress = progress
         self._batches = self._merged()
         self._woven: np.ndarray = np.zeros(0, WOVEN)
@@ -97,8 +105,14 @@ class Feed:
         return target[:written], events
 
     def _pack(self, events: np.ndarray) -> None:
-        woven, late = np.empty(events.size, WOVEN), np.empty(events.size, WOVEN)
-        count, self._latest_ns, back = pack(events, woven, late, self._latest_ns)
+        size = 2 * events.size if self._any_orders else events.size
+        woven: np.ndarray = np.empty(size, WOVEN)
+        late: np.ndarray = np.empty(size, WOVEN)
+        if self._any_orders:
+            written, count, self._latest_ns, back = pack_orders(events, woven, late, self._latest_ns)
+            woven = woven[:written]
+        else:
+            count, self._latest_ns, back = pack(events, woven, late, self._latest_ns)
         if back >= 0:
             raise HistoryError(
                 f"{self.sources[0].paths[0]}: time goes back at row {self.rows_read - events.size + back}; "
@@ -120,17 +134,27 @@ class Feed:
         for path in source.paths:
             # Checked as it is read: a changed byte would otherwise be a changed market, and nobody would know.
             for events in read_segment(path, verify=True):
-                if group == 0 and (events["kind"] == ORDER_ADD).any():
-                    raise HistoryError(
-                        f"{path}: holds single orders, whose book a backtest does not keep yet; import a recording of "
-                        "levels, and see what this one proves with `pinnacle data check`"
-                    )
                 events["instrument"], events["venue"] = source.instrument, source.venue
                 self.rows_read += events.size
                 if self._progress is not None:
                     self._progress(self.rows_read, self.rows_total)
-                yield _with_funding(events, source), int(after[group])
+                yield _with_funding(self._heard(index, events, path), source), int(after[group])
                 group += 1
+
+    def _heard(self, index: int, events: np.ndarray, path: Path) -> np.ndarray:
+        """A source's rows as the engine hears them: levels as they are, single orders as the levels that they make."""
+        walk = self.walks[index]
+        if walk is not None:
+            events = walk.heard(events, path)
+        elif has_orders(events):
+            raise HistoryError(
+                f"{path}: holds single orders, and the history of its instrument begins with levels; a run takes one "
+                "or the other, import the days of one kind alone"
+            )
+        if self._any_orders and (walk is None or not self.sources[index].exact):
+            # A number that is left over would be taken for a stamp.
+            events["seq"] = 0
+        return events
 
     def _merged(self) -> Iterator[tuple[np.ndarray, int]]:
         """Batches of all sources by ts_ns, the earlier source first at equal times, with the venue floor after each."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnacle.config import Config, Exact, InstrumentConfig, Latency, exact_decimal
+from pinnacle.config import Config, Exact, InstrumentConfig, Latency, Queue, exact_decimal
 from pinnacle.engine.strategy import Strategy
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument
@@ -78,6 +78,21 @@ def engine_state(config: Config, instruments: list[Instrument], strategy: Strate
     return state
 
 
+def choose_queue_model(one: InstrumentConfig, orders: bool, where: str) -> None:
+    """Settle an instrument's queue model by what its history holds: single orders or levels.
+
+    Raises OperatorError for exact places in the queues of a history that does not show them.
+    """
+    if one.queue.model == "auto":
+        # A table of its own: instruments share the section that they inherit.
+        one.queue = Queue(model="exact" if orders else "power", n=one.queue.n)
+    elif one.queue.model == "exact" and not orders:
+        raise OperatorError(
+            f"{where}: queue.model of {one.name} is exact, and its history holds levels, which do not show who stands "
+            "where; choose risk-averse, power or another model, or import a recording of single orders"
+        )
+
+
 def venue_table(instruments: list[Instrument]) -> list[str]:
     """The run's venues, in order of first appearance."""
     return list(dict.fromkeys(instrument.venue for instrument in instruments))
@@ -127,6 +142,7 @@ def simulated_venue(
         site = record["site"][k]
         site["venue"] = venues.index(instrument.venue)
         site["fill_model"] = FILL_WHOLE if one.fills.model == "whole" else FILL_PARTIAL
+        assert one.queue.model != "auto", "the histories decide it before anything is set up"
         site["queue_model"] = queue_kernel.MODELS[one.queue.model]
         site["queue_n"] = one.queue.n
         site["lot_qty"] = float(instrument.lot)
