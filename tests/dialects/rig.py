@@ -1,4 +1,4 @@
-"""A local exchange in the hand: a dialect over a house with two instruments and two accounts, and the time in a variable.
+"""A local exchange in the hand: a dialect over a house with two instruments and accounts, and time in a variable.
 
 No socket: a request is a function call, a websocket an object whose outbox is a list.
 """
@@ -23,13 +23,14 @@ PEM = "MC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u"  # a pu
 
 def listings(venue: str, first: str, second: str) -> list[Listing]:
     """Two instruments under the names given: BTC at 60,000 and ETH at 3,000, against one quote currency."""
+    tick, least = Decimal("0.01"), Decimal(5)
     return [
         Listing(
-            Instrument(venue, first, Decimal("0.01"), Decimal("0.00001"), base="BTC", quote="USD", notional_min=Decimal(5)),
+            Instrument(venue, first, tick, Decimal("0.00001"), base="BTC", quote="USD", notional_min=least),
             5_500_000, 6_500_000, 10_000_000, ((1_000_000, 2_000_000),),
         ),
         Listing(
-            Instrument(venue, second, Decimal("0.01"), Decimal("0.0001"), base="ETH", quote="USD", notional_min=Decimal(5)),
+            Instrument(venue, second, tick, Decimal("0.0001"), base="ETH", quote="USD", notional_min=least),
             100_000, 600_000, 10_000_000, ((1_000_000, 2_000_000),),
         ),
     ]  # fmt: skip
