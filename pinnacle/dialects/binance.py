@@ -39,6 +39,7 @@ class Binance(Dialect):
 
     name = "binance"
     fees_in = "received"
+    quote = "USDT"
 
     # Of one connection of streams, and of one address.
     messages_second = 5

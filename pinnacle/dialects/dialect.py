@@ -137,6 +137,13 @@ class Dialect(ABC):
     publish: ClassVar[int] = PUBLISH_LEVELS | PUBLISH_TRADES | PUBLISH_TICKER
     fees_in: ClassVar[Literal["received", "quote"]] = "quote"
     tick_ns: ClassVar[int] = 10_000_000
+    # The quote currency that is usual there; and how an instrument is called, from its currencies.
+    quote: ClassVar[str] = "USD"
+
+    @classmethod
+    def symbol(cls, base: str, quote: str) -> str:
+        """A symbol in the venue's own spelling."""
+        return base + quote
 
     def __init__(self, house: House, host: str = "127.0.0.1") -> None:
         """host: `name:port` under which clients reach it, for those who sign the host or are told links."""

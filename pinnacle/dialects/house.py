@@ -40,7 +40,7 @@ from pinnacle.limits import (
 )
 
 AT_ONCE = e.IOC | e.FOK | e.MARKET
-# What a background order that rests nowhere is called in a trade: this plus the number of its command.
+# What a background order that rests nowhere is called in a trade: this plus the number of its first trade.
 _PASSING_ID_FIRST = 1 << 35
 
 
@@ -93,7 +93,7 @@ class House:
         for index, market in enumerate(self.markets):
             market.venue.exchange[0]["instrument"] = index
             for account in self.accounts:
-                market.venue.participants[account.index]["tier"] = account.tier
+                market.venue.participants[market.first + account.index - 1]["tier"] = account.tier
         self.digits = self._currency_digits()
         for account in self.accounts:
             for currency in self.digits:
@@ -358,7 +358,8 @@ class House:
             if not before:
                 continue
             command = np.zeros(1, EVENT)[0]
-            command["kind"], command["aux"], command["side"] = e.CANCEL_ALL, account, side
+            command["kind"], command["side"] = e.CANCEL_ALL, side
+            command["aux"] = self._participant(one, account)
             refused = self._submit(one, command)
             if refused:
                 raise Refused(Why(refused))
@@ -371,9 +372,14 @@ class House:
         command["kind"], command["aux"] = e.MARKET_STATE, state
         self._submit(instrument, command)
 
+    def _participant(self, instrument: int, account: int) -> int:
+        """An account's number at a matching engine."""
+        return self.markets[instrument].first + account - 1
+
     def _command(self, kind: int, order: Order) -> np.void:
         command = np.zeros(1, EVENT)[0]
-        command["kind"], command["aux"], command["order_id"] = kind, order.account, order.id
+        command["kind"], command["order_id"] = kind, order.id
+        command["aux"] = self._participant(order.instrument, order.account)
         command["side"], command["flags"] = order.side, order.flags
         command["price_ticks"], command["qty_lots"] = order.price_ticks, order.qty_lots
         return command
@@ -396,7 +402,8 @@ class House:
             return
         self._busy = True
         try:
-            for k in np.flatnonzero((to > 0) & (to <= len(self.accounts))).tolist():
+            first = self.markets[instrument].first
+            for k in np.flatnonzero((to >= first) & (to < first + len(self.accounts))).tolist():
                 self._report(instrument, rows, k)
             everyone = np.flatnonzero(to == 0)
             if everyone.size:
@@ -406,9 +413,7 @@ class House:
 
     def _tell(self, instrument: int, rows: np.ndarray, to: np.ndarray, everyone: np.ndarray) -> None:
         market = rows[everyone]
-        takers = np.zeros(rows.size, np.int64)
-        for k in np.flatnonzero(rows["kind"] == e.TRADE).tolist():
-            takers[k] = self._taker_id(rows, to, k)
+        takers = self._taker_ids(instrument, rows, to)
         public = self._public[instrument]
         if public:
             for k in np.flatnonzero(np.isin(market["order_id"], list(public))).tolist():
@@ -429,19 +434,30 @@ class House:
             if order_id not in self._live:
                 del public[number]
 
-    def _taker_id(self, rows: np.ndarray, to: np.ndarray, k: int) -> int:
-        """The incoming order's id of the trade in rows[k]; its own fill is the row before."""
-        who = int(to[k - 1])
-        if who <= len(self.accounts):
-            return int(rows["order_id"][k - 1])
-        # One that may rest was acknowledged, or replaced, earlier in its command.
-        seq = rows["seq"][k]
-        at = k - 1
-        while at >= 0 and rows["seq"][at] == seq:
-            if to[at] == who and rows["kind"][at] in (e.ORDER_ACKNOWLEDGED, e.ORDER_REPLACED):
-                return int(rows["aux"][at])
-            at -= 1
-        return _PASSING_ID_FIRST + int(seq)
+    def _taker_ids(self, instrument: int, rows: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """int64[n]: of each TRADE the incoming order's id; its own fill is the row before."""
+        takers = np.zeros(rows.size, np.int64)
+        trades = np.flatnonzero(rows["kind"] == e.TRADE)
+        if trades.size == 0:
+            return takers
+        first = self.markets[instrument].first
+        people = to[trades - 1]
+        own = (people >= first) & (people < first + len(self.accounts))
+        # A command ends with its LAST row; one that may rest was acknowledged, or replaced, earlier in it.
+        ends = np.flatnonzero((to == 0) & (rows["flags"] & e.LAST != 0))
+        begins = np.concatenate(([0], ends + 1))[np.searchsorted(ends, trades)]
+        named = np.flatnonzero(np.isin(rows["kind"], (e.ORDER_ACKNOWLEDGED, e.ORDER_REPLACED)))
+        name_at = np.searchsorted(named, trades) - 1
+        first_of = np.searchsorted(trades, begins)
+        for k, trade in enumerate(trades.tolist()):
+            at = int(named[name_at[k]]) if name_at[k] >= 0 else -1
+            if own[k]:
+                takers[trade] = rows["order_id"][trade - 1]
+            elif at >= begins[k] and to[at] == people[k]:
+                takers[trade] = rows["aux"][at]
+            else:
+                takers[trade] = _PASSING_ID_FIRST + int(rows["aux"][trades[first_of[k]]])
+        return takers
 
     def _update(self, what: Happened, order: Order, fill: Fill | None = None, reason: int = 0) -> None:
         self._updates += 1

@@ -19,7 +19,11 @@ from pinnacle.kernels.exchange_state import Exchange
 
 
 class Market(Protocol):
-    """One instrument's matching engine and whatever else trades there."""
+    """One instrument's matching engine and whatever else trades there.  first: the engine's number of the house's first
+    account; the others follow it."""
+
+    @property
+    def first(self) -> int: ...
 
     @property
     def venue(self) -> Exchange:
@@ -27,8 +31,7 @@ class Market(Protocol):
         ...
 
     def submit(self, commands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Obey EVENT[n] of others now; (EVENT[m], int32[m]): what was said, and to whom (0: everyone).  The commands'
-        seq is given here: each market counts its own commands."""
+        """Obey EVENT[n] of others now; (EVENT[m], int32[m]): what was said, and to whom (0: everyone)."""
         ...
 
     def advance(self, to_ns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +42,8 @@ class Market(Protocol):
 
 class QuietMarket:
     """A matching engine at which nobody trades but the clients."""
+
+    first = 1
 
     def __init__(self, venue: Exchange) -> None:
         self.venue = venue
