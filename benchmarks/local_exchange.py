@@ -173,7 +173,16 @@ def exchange(rate: float, seconds: float) -> Any:
         "--dialect",
         "binance",
     ]
-    command += ["--set", f"flow.per_s={rate}", "--set", "flow.distance_ticks=5", "--set", "flow.taking=0.3"]
+    command += [
+        "--set",
+        "flow.model=plain",
+        "--set",
+        f"flow.per_s={rate}",
+        "--set",
+        "flow.distance_ticks=5",
+        "--set",
+        "flow.taking=0.3",
+    ]
     server = subprocess.Popen([*command, "--quiet"])
     try:
         for _ in range(600):

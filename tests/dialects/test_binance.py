@@ -228,7 +228,7 @@ def test_every_kind_of_order_over_both_doors() -> None:
     assert order(rig, timeInForce="IOC", price="60000.00", quantity="0.15")[1]["executedQty"] == "0.10000000"
     market: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "newOrderRespType": "FULL"}
     bought = call(rig, api, "order.place", quoteOrderQty="600.01", **market)["result"]
-    assert (bought["status"], bought["executedQty"]) == ("FILLED", "0.00999000")
+    assert (bought["status"], bought["executedQty"]) == ("FILLED", "0.01000000")
     taken = call(rig, api, "order.place", quantity="0.5", **market)["result"]
     assert taken["status"] == "EXPIRED" and Decimal(taken["executedQty"]) < Decimal("0.1")
     resting = call(

@@ -21,16 +21,17 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from pinnacle.errors import OperatorError
+from pinnacle.event import STATE_HALTED
 from pinnacle.run.local_exchange import prepare_exchange
 from pinnacle.transport.faults import KINDS
 from tests.run.served import Served, served
 
-FLOW = ("flow.per_s=300", "flow.resting=300")
+FLOW = ("flow.model=plain", "flow.per_s=300", "flow.resting=300")
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[Served]:
-    with served(settings=FLOW) as one:
+    with served() as one:
         yield one
 
 
@@ -50,33 +51,18 @@ def hear(client: ClientConnection, count: int) -> list[Any]:
     return [json.loads(client.recv(timeout=10)) for _ in range(count)]
 
 
-def follow(one: Served, seconds: float, stream: str = "btcusdt@depth@100ms") -> tuple[int, int, bool]:
-    """(diffs applied, gaps, whether the book equals the venue's) of a client that keeps a book for so long."""
+def follow(one: Served, seconds: float) -> tuple[int, int, bool]:
+    """(diffs applied, gaps, whether the book equals the venue's) of a client that keeps a book for so long, until the
+    market is halted."""
     applied = gaps = 0
-    with connect(f"{one.ws}/ws/{stream}") as client:
-        first = hear(client, 1)[0]
+    with connect(f"{one.ws}/ws/btcusdt@depth@100ms", max_queue=None) as client:
+        waiting = hear(client, 1)
         snapshot = get(one, "/api/v3/depth?symbol=BTCUSDT&limit=5000")
         book = {side: {Decimal(p): Decimal(q) for p, q in snapshot[side]} for side in ("bids", "asks")}
-        at, end, said = snapshot["lastUpdateId"], time.monotonic() + seconds, first
+        at, end = snapshot["lastUpdateId"], time.monotonic() + seconds
+        halted = False
         while True:
-            if said["u"] > at:
-                gaps += said["U"] > at + 1
-                for side, rows in (("bids", said["b"]), ("asks", said["a"])):
-                    for price, qty in rows:
-                        book[side][Decimal(price)] = Decimal(qty)
-                        if not Decimal(qty):
-                            del book[side][Decimal(price)]
-                at = said["u"]
-                applied += 1
-            if time.monotonic() > end:
-                break
-            said = hear(client, 1)[0]
-
-        # The house's book as of the last diff: read again until no step came between.
-        for _ in range(200):
-            fresh = get(one, "/api/v3/depth?symbol=BTCUSDT&limit=5000")
-            while at < fresh["lastUpdateId"]:
-                said = hear(client, 1)[0]
+            for said in waiting:
                 if said["u"] <= at:
                     continue
                 gaps += said["U"] > at + 1
@@ -87,18 +73,29 @@ def follow(one: Served, seconds: float, stream: str = "btcusdt@depth@100ms") -> 
                             del book[side][Decimal(price)]
                 at = said["u"]
                 applied += 1
-            if at == fresh["lastUpdateId"]:
+            if time.monotonic() > end and not halted:
+                one.call(one.desk.dialect.house.set_state, 0, STATE_HALTED)
+                halted = True
+            try:
+                waiting = [json.loads(client.recv(timeout=0.5 if halted else 10))]
+            except TimeoutError:
                 break
+        fresh = get(one, "/api/v3/depth?symbol=BTCUSDT&limit=5000")
         here = {side: {Decimal(p): Decimal(q) for p, q in fresh[side]} for side in ("bids", "asks")}
     return applied, gaps, book == here
 
 
 # --- clients ------------------------------------------------------------------------------------------------------
-def test_a_raw_client_keeps_the_houses_book() -> None:
+@pytest.mark.parametrize(
+    "flow",
+    [("flow.model=plain", "flow.per_s=20", "flow.resting=300"), ("flow.rate_factor=0.02",)],
+    ids=["plain", "fitted"],
+)
+def test_a_raw_client_keeps_the_houses_book(flow: tuple[str, ...]) -> None:
     """Snapshot and diffs over real sockets give the house's own book, with no gap."""
-    with served(settings=("flow.per_s=20", "flow.resting=300")) as one:
+    with served(settings=flow) as one:
         applied, gaps, equal = follow(one, 1.0)
-    assert applied >= 3 and gaps == 0 and equal
+    assert applied >= 5 and gaps == 0 and equal
 
 
 @pytest.mark.peer
@@ -239,7 +236,9 @@ def test_clock_skew_moves_the_venues_clock_and_its_judgement() -> None:
 def test_a_client_that_does_not_read_is_cut_and_others_do_not_notice() -> None:
     """Its buffer stays below the bound, it is cut, and another client's ids have no hole meanwhile."""
     bound = 1 << 18
-    with served(settings=("flow.per_s=20000", "flow.resting=500"), send_buffer_bytes_max=bound) as one:
+    with served(
+        settings=("flow.model=plain", "flow.per_s=20000", "flow.resting=500"), send_buffer_bytes_max=bound
+    ) as one:
         streams = "/".join(f"btcusdt@{name}" for name in ("bookTicker", "trade", "aggTrade"))
         lazy = socket.create_connection(("127.0.0.1", one.port))
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
