@@ -173,16 +173,8 @@ def exchange(rate: float, seconds: float) -> Any:
         "--dialect",
         "binance",
     ]
-    command += [
-        "--set",
-        "flow.model=plain",
-        "--set",
-        f"flow.per_s={rate}",
-        "--set",
-        "flow.distance_ticks=5",
-        "--set",
-        "flow.taking=0.3",
-    ]
+    for setting in ("model=plain", f"per_s={rate}", "distance_ticks=5", "taking=0.3"):
+        command += ["--set", f"flow.{setting}"]
     server = subprocess.Popen([*command, "--quiet"])
     try:
         for _ in range(600):
