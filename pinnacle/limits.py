@@ -104,3 +104,16 @@ PARTICIPANTS_MAX = 1 << 20
 PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 # Rows of its fee schedule.
 FEE_TIERS_MAX = 16
+
+# --- live feeds ---------------------------------------------------------------------------------------------------
+# Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
+HELD_BYTES_MAX = 32 << 20
+# Whole books asked for in a row without one that holds, before the connection itself is given up.
+SNAPSHOT_TRIES_MAX = 8
+# The longest wait between two of them: a venue's ban for asking too often is counted in minutes.
+SNAPSHOT_WAIT_NS_MAX = 60_000_000_000
+# Texts of prices and of quantities whose number is remembered per instrument; the memory is emptied when it is full.
+NUMBER_TEXTS_MAX = 1 << 12
+# Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
+# names them all below the 8 KB that web servers take.
+BINANCE_INSTRUMENTS_MAX = 64
