@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -32,7 +32,7 @@ from pinnacle.history.tape_items import (
 from pinnacle.instrument import Instrument
 from pinnacle.limits import MESSAGE_BYTES_MAX
 from pinnacle.venues.feed import Feed, Followed, Malformed, Rows
-from pinnacle.venues.venues import Venue, venue
+from pinnacle.venues.venues import Venue, recorded_feeds, venue
 
 # Messages of a recording without an address that are looked at for the names of its streams.
 _LOOKED_AT_MAX = 2000
@@ -186,10 +186,7 @@ class _Run:
     def _feed(self, connection: int) -> Feed:
         """The venue's feed for all that a recorded connection carries."""
         asked = "\n".join(self.tape.asked.get(connection, []))
-        recorded = getattr(self.tape.venue, "recorded", None)
-        if recorded is not None:
-            return cast(Feed, recorded(self.followed, asked))
-        feeds = self.tape.venue.feeds(self.followed, self.tape.venue.ADDRESS)
+        feeds = recorded_feeds(self.tape.venue_name, self.followed, asked)
         if len(feeds) != 1:
             raise HistoryError(
                 f"{self.tape.venue_name}: {len(self.followed)} instruments are more than one connection of this venue "
