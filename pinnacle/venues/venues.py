@@ -15,6 +15,7 @@ VENUES = {
     "binance-usdm": "pinnacle.venues.binance_usdm",
     "bitstamp": "pinnacle.venues.bitstamp",
     "coinbase": "pinnacle.venues.coinbase",
+    "coinbase-advanced": "pinnacle.venues.coinbase_advanced",
     "gemini": "pinnacle.venues.gemini",
     "kraken": "pinnacle.venues.kraken",
 }
