@@ -17,13 +17,16 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, FUNDING, SELL
 from pinnacle.instrument import Instrument
+from pinnacle.kernels.binance_frame import CROSSED, diff, single
 from pinnacle.limits import BINANCE_INSTRUMENTS_MAX, INT64_MAX, MESSAGE_BYTES_MAX
 from pinnacle.venues import binance_messages as messages
 from pinnacle.venues.binance_book import BinanceBook
+from pinnacle.venues.binance_way import name_way, way_of
 from pinnacle.venues.feed import (
     CAUSE_CLOCK,
     CAUSE_CLOSED,
@@ -109,6 +112,7 @@ class _OfMark(msgspec.Struct, gc=False):
 _decoders: dict[type[msgspec.Struct], Callable[[bytes], Any]] = {
     kind: msgspec.json.Decoder(kind).decode for kind in (_OfDepth, _OfTicker, _OfTrade, _OfAggregate, _OfMark)
 }
+_COUNTED = {"bookTicker": "ticker", "trade": "trade", "aggTrade": "trade"}
 _any = msgspec.json.Decoder(messages.Frame)
 _snapshot = msgspec.json.Decoder(messages.Snapshot)
 _refusal = msgspec.json.Decoder(messages.Refusal)
@@ -129,6 +133,21 @@ class _Symbol:
 _Take = Callable[[Any, _Symbol, int, int, Rows], None]
 
 
+class _Way:
+    """How the messages of one stream are taken: simple ones by the kernel, any by `decode` and `take`.
+
+    array: WAY[1], None where no kernel takes them.  count: the word under which they are counted.
+    """
+
+    __slots__ = ("array", "count", "decode", "own", "symbol", "take")
+
+    def __init__(
+        self, array: np.ndarray | None, count: str, decode: Callable[[bytes], Any], take: _Take, symbol: _Symbol
+    ) -> None:
+        self.array, self.count, self.decode, self.take, self.symbol = array, count, decode, take, symbol
+        self.own = symbol.book.own if count == "depth" else None
+
+
 class BinanceFeed:
     """One connection, see venues/feed.py.  aggregates: trades come as aggTrade, and `trade` is passed over, or the
     other way round: taking both would count every trade twice.  books: whether books are asked for at all."""
@@ -146,7 +165,7 @@ class BinanceFeed:
         self.counts: dict[str, int] = dict.fromkeys(("depth", "trade", "ticker", "snapshot", "other"), 0)
         self._symbols = [_Symbol(one, self._book(one)) for one in followed]
         self._by_name = {one.name: one for one in self._symbols}
-        self._ways: dict[bytes, tuple[Callable[[bytes], Any], _Take, _Symbol]] = {}
+        self._ways: dict[bytes, _Way] = {}
         self._opened_ns = self._heard_ns = self._now_ns = 0
         self._up = False
         self._probed = 0
@@ -184,7 +203,7 @@ class BinanceFeed:
         """Silence, a jump of the clock, the end of the connection's life."""
         if not self._up:
             return
-        late_ns = ts_ns - self._now_ns
+        late_ns = ts_ns - max(self._now_ns, self._heard_ns)
         self._now_ns = ts_ns
         silent_ns = ts_ns - self._heard_ns
         if late_ns > ASLEEP_NS or late_ns < -CLOCK_BACK_NS:
@@ -221,19 +240,30 @@ class BinanceFeed:
 
     def received(self, data: bytes, ts_ns: int, rows: Rows) -> None:
         """One message of the combined stream."""
-        self._heard_ns = self._now_ns = ts_ns
-        way = None
-        if data.startswith(_START) and len(data) <= MESSAGE_BYTES_MAX:
-            way = self._ways.get(data[11 : data.find(b'"', 11)])
+        self._heard_ns = ts_ns
+        way = self._ways.get(data[11 : data.find(b'"', 11)])
+        if way is not None and way.array is not None and len(data) <= MESSAGE_BYTES_MAX:
+            if way.own is None:
+                count = single(data, way.array, rows.events, ts_ns, rows.count)
+            else:
+                count = diff(data, way.array, way.own.array, rows.events, ts_ns, rows.count)
+            if count >= 0:
+                rows.count = count
+                self.counts[way.count] += 1
+                return
+            if count == CROSSED:
+                self.counts[way.count] += 1
+                way.symbol.book.crossed(ts_ns, rows)
+                self._collect_of(way.symbol.book)
+                return
         try:
-            if way is None:
+            if way is None or len(data) > MESSAGE_BYTES_MAX or not data.startswith(_START):
                 self._unusual(data, ts_ns, rows)
             else:
-                decode, take, symbol = way
-                message = decode(data).data
-                if message.s != symbol.name:
-                    raise Malformed(f"{symbol.followed.instrument.name}: a message of {message.s[:20]!r} in its stream")
-                take(message, symbol, len(data), ts_ns, rows)
+                message = way.decode(data).data
+                if message.s != way.symbol.name:
+                    raise Malformed(f"{way.symbol.name}: a message of {message.s[:20]!r} in its stream")
+                way.take(message, way.symbol, len(data), ts_ns, rows)
         except _malformed as error:
             self._spent(f"{self.market.venue}: {error}; it begins {data[:60]!r}", ts_ns, rows)
         except Malformed as error:
@@ -299,10 +329,10 @@ class BinanceFeed:
         """A stream met for the first time, an answer, or what the venue says of itself."""
         if len(data) > MESSAGE_BYTES_MAX:
             raise Malformed(f"{self.market.venue}: a message of {len(data):,} bytes")
-        frame = _any.decode(data)
-        if frame.e == "serverShutdown" or frame.stream == "!serverShutdown":
+        envelope = _any.decode(data)
+        if envelope.e == "serverShutdown" or envelope.stream == "!serverShutdown":
             self.restart = self.restart or f"{self.market.venue}: it shuts this server down"
-        name, _, kind = frame.stream.partition("@")
+        name, _, kind = envelope.stream.partition("@")
         symbol = self._by_name.get(name.upper())
         takes: dict[str, tuple[type[msgspec.Struct], _Take]] = {
             "depth": (_OfDepth, self._depth),
@@ -312,7 +342,7 @@ class BinanceFeed:
             "markPrice": (_OfMark, self._mark),
         }
         take = takes.get(kind.partition("@")[0])
-        if frame.error is not None or frame.code is not None:
+        if envelope.error is not None or envelope.code is not None:
             self.counts["refused"] = self.counts.get("refused", 0) + 1
         elif symbol is None or take is None:
             self.counts["other"] += 1
@@ -321,11 +351,23 @@ class BinanceFeed:
             if len(self._ways) > 16 * len(self._symbols):
                 self._ways.clear()
             decode = _decoders[struct]
-            self._ways[frame.stream.encode()] = (decode, handler, symbol)
+            self._ways[envelope.stream.encode()] = self._way(envelope.stream, decode, handler, symbol)
             message = decode(data).data
             if message.s != symbol.name:
                 raise Malformed(f"{symbol.followed.instrument.name}: a message of {message.s[:20]!r} in its stream")
             handler(message, symbol, len(data), ts_ns, rows)
+
+    def _way(self, stream: str, decode: Callable[[bytes], Any], take: _Take, symbol: _Symbol) -> _Way:
+        """The way of a stream met for the first time."""
+        kind = stream.partition("@")[2].partition("@")[0]
+        if take == self._depth and self.books:
+            array, count = symbol.book.way, "depth"
+        elif take in (self._ticker, self._trade, self._aggregate):
+            array, count = way_of(symbol.followed, kind, self.market.futures), _COUNTED[kind]
+        else:
+            return _Way(None, "", decode, take, symbol)
+        name_way(array, stream)
+        return _Way(array, count, decode, take, symbol)
 
     # --- answers ------------------------------------------------------------------------------------------------
 
