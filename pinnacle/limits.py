@@ -117,3 +117,9 @@ NUMBER_TEXTS_MAX = 1 << 12
 # Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
 # names them all below the 8 KB that web servers take.
 BINANCE_INSTRUMENTS_MAX = 64
+# Levels a side that a Kraken book has room for: the deepest subscription (1,000), around which one message may put as
+# many again, and slack on either end so that what falls out moves nothing.
+DEPTH_ROOM_LEVELS = 4096
+# Symbols of one Kraken connection: the venue states 200 for single orders and none for levels; a hundred busy books
+# are what one socket carries with room.
+KRAKEN_SYMBOLS_MAX = 100
