@@ -123,6 +123,11 @@ DEPTH_ROOM_LEVELS = 4096
 # Symbols of one Kraken connection: the venue states 200 for single orders and none for levels; a hundred busy books
 # are what one socket carries with room.
 KRAKEN_SYMBOLS_MAX = 100
+# How often a Bitstamp book, whose changes carry no sequence, is compared with the venue's own: the longest that a lost
+# change can go unnoticed, at four REST calls a minute and book of the thousand a minute that the venue allows.
+BITSTAMP_AUDIT_NS = 15_000_000_000
+# Channels of one Bitstamp connection; the 1,025th would silently end it.
+BITSTAMP_CHANNELS_MAX = 1_000
 
 # --- the local exchange -------------------------------------------------------------------------------------------
 # Accounts of one local exchange; the background's participants come after them.

@@ -148,9 +148,10 @@ class KrakenFeed(Connection):
 
     def received(self, data: bytes, ts_ns: int, rows: Rows) -> None:
         """One message.  Raises Malformed."""
-        self.heard(ts_ns, rows)
-        if self.restart:
+        if ts_ns < self._called_ns:
+            self.heard(ts_ns, rows)
             self._follow_links()
+        self._heard_ns = self._called_ns = ts_ns
         result = self.depths.update(data, ts_ns, rows)
         if result >= 0:
             self.counts["book"] += 1
