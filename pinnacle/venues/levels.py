@@ -43,6 +43,11 @@ class Levels:
         else:
             spec["price_at"], spec["qty_at"], spec["side_at"] = columns
 
+    @property
+    def spec(self) -> np.ndarray:
+        """LEVELS[1], for kernels that read levels themselves."""
+        return self._spec
+
     def write(
         self, text: bytes | msgspec.Raw, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows
     ) -> int:
