@@ -112,12 +112,12 @@ class Backtest:
         except BaseException as error:
             if manifest is not None:
                 manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                manifest.informational.ended = _now()
+                manifest.informational.ended = now_text()
                 _write_last(self.out, manifest)
             if isinstance(error, OSError):
                 raise DiskError(f"{self.out}: cannot be written: {error.strerror}; the run stopped there") from error
             raise
-        manifest.informational.ended = _now()
+        manifest.informational.ended = now_text()
         write_manifest(self.out, manifest)
         return manifest
 
@@ -185,7 +185,7 @@ class Backtest:
             instruments=instrument_rows(self.instruments),
             histories=histories,
             seed=self.config.run.seed,
-            informational=Informational(started=_now()),
+            informational=Informational(started=now_text()),
         )
 
     def _drive(self, feed: Feed, manifest: Manifest) -> None:
@@ -434,7 +434,8 @@ def _write_last(out: Path, manifest: Manifest) -> None:
         return
 
 
-def _now() -> str:
+def now_text() -> str:
+    """Wall time as a manifest keeps it: ISO 8601 in UTC."""
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 
