@@ -260,7 +260,7 @@ class Session:
             expired = self.ear.begin(now_ns)
             if expired:
                 self.say("expired", orders=expired, why="the simulated venue ended with its process")
-        self._all_links(LINK_DOWN, CAUSE_START)
+        self._all_links(LINK_DOWN, CAUSE_START, now_ns)
         self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
 
     # --- while it runs --------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Session:
             jumped_ns = self.clock.check()
             if jumped_ns:
                 self.say("clock jumped", ms=round(jumped_ns / 1e6))
-                self._all_links(LINK_STALE, CAUSE_CLOCK)
+                self._all_links(LINK_STALE, CAUSE_CLOCK, self.clock.now_ns())
                 for feed in feeds:
                     feed.connection.restart("the clock jumped")
             for feed in feeds:
@@ -382,9 +382,8 @@ class Session:
                     "(live.disk_free_mb); quotes were pulled and the log is whole: free space and start again"
                 )
 
-    def _all_links(self, kind: int, cause: int) -> None:
+    def _all_links(self, kind: int, cause: int, now_ns: int) -> None:
         """Say of every instrument that its book is not to be trusted."""
-        now_ns = self.clock.now_ns()
         venues = venue_table(self.instruments)
         rows = empty(len(self.instruments))
         for k, instrument in enumerate(self.instruments):
