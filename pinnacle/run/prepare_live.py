@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pinnacle.config import apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
+from pinnacle.errors import OperatorError
 from pinnacle.resources import find_file
 from pinnacle.run.session import Session
-from pinnacle.venues.venues import venue_named
+from pinnacle.venues.venues import venue
 
 
 def prepare_session(
@@ -35,7 +36,10 @@ def prepare_session(
     where = " ".join([where, *(f"--set {setting}" for setting in settings)])
     parsed = parse_config(raw, where)
     for one in parsed.instruments:
-        venue_named(one.venue)
+        try:
+            venue(one.venue)
+        except ModuleNotFoundError:
+            raise OperatorError(f"{where}: {one.venue} has no live feed yet; take another venue") from None
     loaded = None
     if mode != "record":
         loaded = load_strategy(find_file(parsed.strategy.path, path.parent, "strategies", ".py"))

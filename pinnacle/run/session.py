@@ -63,7 +63,7 @@ from pinnacle.transport.control import ControlServer
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
 from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_NAMES, CAUSE_START, Address, Followed
-from pinnacle.venues.venues import venue_named
+from pinnacle.venues.venues import venue
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
 _EMPTY = empty(0)
@@ -213,12 +213,12 @@ class Session:
         """Ticks and lots from the config, or else from the venues."""
         known = {one.name: one.instrument(self.where) for one in self.config.instruments}
         for name in dict.fromkeys(one.venue for one in self.config.instruments):
-            venue = venue_named(name)
+            protocol = venue(name)
             unknown = [one.symbol for one in self.config.instruments if one.venue == name and known[one.name] is None]
             if not unknown:
                 continue
-            url = self._address(name).rest + venue.instruments_path(unknown)
-            found = {one.symbol: one for one in venue.instruments(await fetch_text(http, url))}
+            url = self._address(name).rest + protocol.instruments_path(unknown)
+            found = {one.symbol: one for one in protocol.instruments(await fetch_text(http, url))}
             for symbol in unknown:
                 if symbol not in found:
                     raise OperatorError(
@@ -266,7 +266,7 @@ class Session:
     # --- while it runs --------------------------------------------------------------------------------------------
     def _address(self, name: str) -> Address:
         """Where a venue is: what the config says, else its public hosts."""
-        own, public = self.config.live.venues.get(name), venue_named(name).ADDRESS
+        own, public = self.config.live.venues.get(name), venue(name).ADDRESS
         if own is None:
             return public
         return Address(websocket=own.websocket or public.websocket, rest=own.rest or public.rest)
@@ -282,7 +282,7 @@ class Session:
                 if one.venue == name
             ]
             address = self._address(name)
-            for n, feed in enumerate(venue_named(name).feeds(followed, address)):
+            for n, feed in enumerate(venue(name).feeds(followed, address)):
                 if self.config.live.silence_ms:
                     feed.silence_ns = round(self.config.live.silence_ms * 1e6)
                 connections.append(

@@ -1,20 +1,18 @@
-"""Which file speaks for which venue, and what such a file offers.
-
-A table, so that a venue is added by writing its file and one line here.
-"""
+"""The venues by name: which file speaks for which, loaded when it is asked for."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Protocol, cast
 
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument
 from pinnacle.venues.feed import Address, Feed, Followed
 
-MODULES = {
+VENUES = {
     "binance": "pinnacle.venues.binance",
+    "binance-usdm": "pinnacle.venues.binance_usdm",
     "bitstamp": "pinnacle.venues.bitstamp",
     "coinbase": "pinnacle.venues.coinbase",
     "gemini": "pinnacle.venues.gemini",
@@ -23,28 +21,22 @@ MODULES = {
 
 
 class Venue(Protocol):
-    """A venue's file.  ADDRESS: its public hosts."""
+    """What a venue's file offers."""
 
     ADDRESS: Address
 
-    def feeds(self, followed: Sequence[Followed], address: Address) -> list[Feed]:
-        """The connections that together follow these instruments."""
+    def feeds(self, followed: Sequence[Followed], address: Address) -> Sequence[Feed]:
+        """One feed a connection."""
 
     def instruments_path(self, symbols: Sequence[str]) -> str:
-        """What to GET below the REST address to learn of these symbols."""
+        """Path of the REST call that lists the instruments."""
 
     def instruments(self, body: bytes) -> list[Instrument]:
-        """The instruments in its answer.  Raises Malformed."""
+        """The instruments of its answer.  Raises Malformed."""
 
 
-def venue_named(name: str) -> Venue:
-    """The file of a venue.  Raises OperatorError naming those there are."""
-    module = MODULES.get(name)
-    if module is None:
-        raise OperatorError(f"{name}: no live feed of this venue; there are {', '.join(sorted(MODULES))}")
-    try:
-        return cast(Venue, importlib.import_module(module))
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise OperatorError(f"{name}: its live feed is not written yet") from None
+def venue(name: str) -> Venue:
+    """The venue of a name.  Raises OperatorError naming the known ones."""
+    if name not in VENUES:
+        raise OperatorError(f"venue {name!r} is not known; known are {', '.join(VENUES)}")
+    return cast(Venue, import_module(VENUES[name]))

@@ -134,7 +134,7 @@ def instruments(body: bytes) -> list[Instrument]:
 
 def install() -> None:
     """Let `live.venues` and [[instruments]] name the testing venue, as they name any other."""
-    venues.MODULES[NAME] = __name__
+    venues.VENUES[NAME] = __name__
 
 
 class Market:
@@ -275,5 +275,5 @@ def main() -> None:
 if __name__ == "__main__":
     # Run as a file, the module must also be found under its own name.
     sys.modules["tests.run.local_venue"] = sys.modules["__main__"]
-    venues.MODULES[NAME] = "tests.run.local_venue"
+    venues.VENUES[NAME] = "tests.run.local_venue"
     main()
