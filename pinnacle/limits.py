@@ -97,7 +97,6 @@ PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 # Rows of its fee schedule.
 FEE_TIERS_MAX = 16
 
-<<<<<<< HEAD
 # --- the live loop ------------------------------------------------------------------------------------------------
 # A timer that is later than this is left out with all that were missed: after a sleep of the machine nobody wants
 # the hours' timers one after the other.
@@ -140,7 +139,6 @@ CONTROL_S_MAX = 10.0
 TAPE_FRAME_BYTES = 64 << 10
 # Seconds between two looks at what time alone brings: silence, pings, rotation, the disk, the clock.
 TICK_S = 0.25
-=======
 # --- live feeds ---------------------------------------------------------------------------------------------------
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20
@@ -153,4 +151,3 @@ NUMBER_TEXTS_MAX = 1 << 12
 # Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
 # names them all below the 8 KB that web servers take.
 BINANCE_INSTRUMENTS_MAX = 64
->>>>>>> binance

@@ -1,4 +1,4 @@
-"""A venue of our own for the tests: a tiny protocol of JSON messages, its feed, and a server that speaks it on loopback.
+"""A venue of our own for the tests: a tiny protocol of JSON, its feed, and a server that speaks it on loopback.
 
 The server can lose a message, hang up, fall silent or send rubbish; each client gets a whole book first.
 """
@@ -160,9 +160,8 @@ class Market:
             side = chance.choice((BID, ASK))
             there = self.levels[-side]
             best = min(there) if side == BID else max(there)
-            return {
-                "what": "trade", "n": self.number, "ts": ts_ns, "side": side, "ticks": best, "lots": chance.randint(1, 20)
-            }  # fmt: skip
+            lots = chance.randint(1, 20)
+            return {"what": "trade", "n": self.number, "ts": ts_ns, "side": side, "ticks": best, "lots": lots}
         changed: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
         if chance.random() < 0.2:
             step = chance.choice((-1, 1))
