@@ -125,8 +125,9 @@ class Engine:
             code = self._turn(events, now_ns)
             count = int(self._out_record["count"])
             if count:
-                self._log.append(self._out_rows[:count])
+                # Before the append, which may raise with the records written: they must not be written again.
                 self._out_record["count"] = cursor["sent"] = 0
+                self._log.append(self._out_rows[:count])
             if code == turns.DONE:
                 return
             if code == turns.CALL_STRATEGY:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from websockets.sync.server import Server, ServerConnection, serve
@@ -50,6 +51,7 @@ from pinnacle.venues.feed import (
 
 ADDRESS = Address(websocket="ws://localhost:1", rest="http://localhost:1")
 NAME = "testing"
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class LocalFeed:
@@ -194,16 +196,19 @@ class LocalExchange:
 
     def _serve(self, connection: ServerConnection) -> None:
         self.clients += 1
-        faults = self.faults if self.clients == 1 else {}
+        faults = dict(self.faults) if self.clients == 1 else {}
         market = Market(self.seed + self.clients)
         connection.recv()
         connection.send(json.dumps(market.whole(time.time_ns())))
         sent = 0
         while not self._ending.is_set():
             time.sleep(1 / self.rate)
-            said = json.dumps(market.next(time.time_ns()))
+            said = market.next(time.time_ns())
             sent += 1
-            fault = faults.get(sent)
+            fault = faults.pop(sent, "")
+            if fault == "lose" and said["what"] == "trade":
+                # A trade that is missing shows in nothing; the next change does.
+                faults[sent + 1] = fault
             if fault == "lose":
                 continue
             if fault == "hang up":
@@ -212,7 +217,7 @@ class LocalExchange:
             if fault == "silence":
                 self._ending.wait(30)
                 return
-            connection.send("}rubbish" if fault == "rubbish" else said)
+            connection.send("}rubbish" if fault == "rubbish" else json.dumps(said))
 
     def _handler(self, connection: ServerConnection) -> None:
         try:
