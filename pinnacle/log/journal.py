@@ -350,9 +350,11 @@ class Journal:
         count = records.size
         if count == 0:
             return
-        assert count <= self.room, "a full journal is sealed and the next one begun"
         # One unit more, so that closing never needs space that a full disk does not have.
-        self._allocate((count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT)
+        size = (count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT
+        assert self._offset + size <= JOURNAL_BYTES_MAX, "a full journal is sealed and the next one begun"
+        if self._offset + size > self._allocated:
+            self._allocate(size)
         for start in range(0, count, FRAME_RECORDS_MAX):
             self._put(DATA_MAGIC, records[start : start + FRAME_RECORDS_MAX].tobytes())
 
@@ -363,14 +365,13 @@ class Journal:
         return max(0, units - -(-units // (FRAME_RECORDS_MAX + 1)))
 
     def _put(self, magic: int, payload: bytes) -> None:
-        """Write one frame: records, then header, then magic, so that a frame is there only when it is whole."""
+        """Write one frame: everything but the magic, then the magic, so that a frame is there only when it is whole."""
         count, size = len(payload) // UNIT, UNIT + len(payload)
         first, synced = self.first_record + self.records, self.first_record + self.synced
         header = FRAME_HEADER.pack(magic, count, first, synced, self._chain, 0)[:-4]
         crc = crc32c(payload, crc32c(header, self._chain))
         window, at = self._place(size)
-        window[at + UNIT : at + size] = payload
-        window[at + 4 : at + UNIT] = header[4:] + crc.to_bytes(4, "little")
+        window[at + 4 : at + size] = header[4:] + crc.to_bytes(4, "little") + payload
         window[at : at + 4] = header[:4]
         self._chain = crc
         self._offset += size
@@ -400,7 +401,8 @@ class Journal:
 
     def reserve(self, size: int) -> None:
         """See that `size` more bytes can be written whatever the disk does.  Raises DiskError, and changes nothing."""
-        self._allocate(size)
+        if self._offset + size > self._allocated:
+            self._allocate(size)
 
     @property
     def size(self) -> int:

@@ -17,8 +17,8 @@ import numpy as np
 
 from pinnacle.config_live import Live
 from pinnacle.errors import DiskError, OperatorError
-from pinnacle.limits import JOURNAL_AHEAD_BYTES
-from pinnacle.log.journal import Journal
+from pinnacle.limits import FRAME_RECORDS_MAX, JOURNAL_AHEAD_BYTES, JOURNAL_BYTES_MAX
+from pinnacle.log.journal import UNIT, Journal
 from pinnacle.log.reader import JOURNAL_SUFFIX, log_name
 from pinnacle.run.keeper import Keeper
 
@@ -54,7 +54,8 @@ class LiveLog:
         self._folder, self._run_id, self._keeper, self._number = folder, bytes.fromhex(run_id), keeper, number
         self._how = how
         self.whole, self.ending = True, False
-        self._rotate_bytes = how.rotate_mb << 20
+        self._rotate_bytes = min(how.rotate_mb << 20, JOURNAL_BYTES_MAX - 4 * UNIT)
+        self._sync_each = how.fsync == "batch"
         self.records = records
         self._journal = journal or self._begin()
         self._begun_s = time.monotonic()
@@ -77,13 +78,15 @@ class LiveLog:
         """
         assert self.whole, "what was computed is ahead of the log, which ends there"
         journal = self._journal
-        if journal.size + 64 * records.size > self._rotate_bytes or journal.room < records.size:
+        count = records.size
+        # A frame's header for each FRAME_RECORDS_MAX records at most, one more, and the end.
+        if journal.size + (count + count // FRAME_RECORDS_MAX + 2) * UNIT > self._rotate_bytes:
             journal = self.rotate()
         self.whole = False
         journal.append(records)
         self.whole = True
-        self.records += records.size
-        if self._how.fsync == "batch":
+        self.records += count
+        if self._sync_each:
             journal.sync()
         if not self.ending:
             # What was appended is safe; this keeps the room in which a session says its last words.
