@@ -323,7 +323,7 @@ class CoinbaseFeed(Connection):
             return self._array(data, ts_ns, rows)
         try:
             kind = _types.decode(data).type
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             kind = ""
         if not kind or kind in _KNOWN_TYPES:
             raise self._spent(str(error), data, ts_ns, rows)

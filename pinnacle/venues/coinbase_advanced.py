@@ -291,7 +291,7 @@ class AdvancedFeed(Connection):
         """A channel that is new counts in the sequence all the same; an error of the venue ends the connection."""
         try:
             message = _any.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._spent(str(error), data, ts_ns, rows) from None
         if message.type == "error":
             self.count("refused")
@@ -368,7 +368,7 @@ def instruments(body: bytes) -> list[Instrument]:
             products = _products.decode(body).products
         except msgspec.ValidationError:
             products = [_product.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"coinbase_advanced: products: {error}: {body[:80]!r}") from None
     found = []
     for one in products:

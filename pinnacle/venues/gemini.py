@@ -277,7 +277,7 @@ def instruments(body: bytes) -> list[Instrument]:
     """
     try:
         listed = _all_details.decode(body) if body.lstrip()[:1] == b"[" else [_details.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise Malformed(f"gemini: symbol details: {error}: {body[:80]!r}") from None
     found = []
     for one in listed:
