@@ -79,6 +79,14 @@ MARKOUTS_PENDING_MAX = 1 << 15
 # Levels whose liquidity an own order took and the venue has not refreshed yet.
 TAKEN_LEVELS_MAX = 64
 
+# --- live feeds ---------------------------------------------------------------------------------------------------
+# A whole book that was asked for and has not come: the largest (Coinbase BTC-USD, 5 MB) takes a second or two.
+FEED_SYNC_NS_MAX = 30_000_000_000
+# How much later than the freshest message of its connection a message may come before its book is of the past.
+FEED_LAG_NS_MAX = 5_000_000_000
+# How far our clock may be set back (by its disciplining) before what it measured is thrown away.
+FEED_CLOCK_BACK_NS_MAX = 1_000_000_000
+
 # --- order-by-order books -----------------------------------------------------------------------------------------
 # Orders a book has room for at first, and at most.  Coinbase BTC-USD holds some tens of thousands; 16 M orders are
 # 1.5 GB with their table, and a feed that reaches them does not say when orders leave.
