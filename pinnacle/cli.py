@@ -16,6 +16,7 @@ from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
 from pinnacle.commands.live import live
+from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.log import log
 from pinnacle.commands.record import record
 from pinnacle.errors import OperatorError, PinnacleError
@@ -281,6 +282,7 @@ main.add_command(data)
 main.add_command(live)
 main.add_command(log)
 main.add_command(record)
+main.add_command(with_listen(simulate))
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:
