@@ -15,8 +15,8 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
-from pinnacle.commands.live import live
 from pinnacle.commands.listen import simulate, with_listen
+from pinnacle.commands.live import live
 from pinnacle.commands.log import log
 from pinnacle.commands.record import record
 from pinnacle.errors import OperatorError, PinnacleError

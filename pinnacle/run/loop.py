@@ -95,6 +95,8 @@ class Engine:
         self._out_rows = self._out_record["rows"]
         self._end = self._cursor["end"]
         self._next_ns = int(NEVER)
+        # Compiled or loaded now, while no time goes by in the log: nothing is due and nothing is heard.
+        self._turn(_NOTHING, 0, 1)
 
     def begin(self, now_ns: int) -> int:
         """Before the first event: what the state believes to rest has gone with the venue's process, and expires.
