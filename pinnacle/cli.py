@@ -15,6 +15,7 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
+from pinnacle.commands.doctor import doctor
 from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.live import live
 from pinnacle.commands.log import log
@@ -279,6 +280,7 @@ def report(run: Path, as_json: bool) -> None:
 
 
 main.add_command(data)
+main.add_command(doctor)
 main.add_command(live)
 main.add_command(log)
 main.add_command(record)

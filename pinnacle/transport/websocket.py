@@ -179,7 +179,10 @@ async def connect(
     gone: Callable[[str], None],
     begun: Callable[[WebSocket], None] = lambda opened: None,
 ) -> WebSocket:
-    """Open a connection; `begun` is called with it before any message.  Raises VenueError saying which host and what failed: name, route, certificate, handshake."""
+    """Open a connection; `begun` is called with it before any message.
+
+    Raises VenueError saying which host and what failed: name, route, certificate, handshake.
+    """
     loop = asyncio.get_running_loop()
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
