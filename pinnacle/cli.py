@@ -19,6 +19,11 @@ from pinnacle.commands.keys import keys
 from pinnacle.commands.listen import with_listen
 from pinnacle.commands.log import log
 from pinnacle.commands.simulate import simulate
+from pinnacle.commands.doctor import doctor
+from pinnacle.commands.listen import simulate, with_listen
+from pinnacle.commands.live import live
+from pinnacle.commands.log import log
+from pinnacle.commands.record import record
 from pinnacle.errors import OperatorError, PinnacleError
 
 _INTERRUPTED = 130
@@ -265,7 +270,9 @@ def report(run: Path, as_json: bool) -> None:
             print_study(run)
         return
     from pinnacle.report.write import write_report
+    from pinnacle.run.observed import observe_session
 
+    observe_session(run)
     summary = write_report(run)
     if as_json:
         screen.print_json(summary)
@@ -278,7 +285,10 @@ def report(run: Path, as_json: bool) -> None:
 
 main.add_command(data)
 main.add_command(keys)
+main.add_command(doctor)
+main.add_command(live)
 main.add_command(log)
+main.add_command(record)
 main.add_command(with_listen(simulate))
 
 

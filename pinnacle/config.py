@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from pinnacle.config_live import Live
 from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
 from pinnacle.config_simulate import Simulate, check_simulate
 from pinnacle.errors import OperatorError
@@ -203,6 +204,7 @@ class Config(Section, forbid_unknown_fields=True, kw_only=True):
     data: Data = msgspec.field(default_factory=Data)
     optimize: Optimize = msgspec.field(default_factory=Optimize)
     simulate: Simulate | None = None
+    live: Live = msgspec.field(default_factory=Live)
     instruments: list[InstrumentConfig]
 
 
@@ -320,7 +322,7 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "run": Run, "strategy": StrategyChoice, "wake": Wake, "data": Data, "latency": Latency, "queue": Queue,
     "fills": Fills, "fees": Fees, "funding": Funding, "risk": Risk, "instruments": InstrumentConfig,
-    "optimize": Optimize, "simulate": Simulate,
+    "optimize": Optimize, "simulate": Simulate, "live": Live,
 }  # fmt: skip
 _WORDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",

@@ -350,9 +350,11 @@ class Journal:
         count = records.size
         if count == 0:
             return
-        assert count <= self.room, "a full journal is sealed and the next one begun"
         # One unit more, so that closing never needs space that a full disk does not have.
-        self._allocate((count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT)
+        size = (count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT
+        assert self._offset + size <= JOURNAL_BYTES_MAX, "a full journal is sealed and the next one begun"
+        if self._offset + size > self._allocated:
+            self._allocate(size)
         for start in range(0, count, FRAME_RECORDS_MAX):
             self._put(DATA_MAGIC, records[start : start + FRAME_RECORDS_MAX].tobytes())
 
@@ -363,14 +365,13 @@ class Journal:
         return max(0, units - -(-units // (FRAME_RECORDS_MAX + 1)))
 
     def _put(self, magic: int, payload: bytes) -> None:
-        """Write one frame: records, then header, then magic, so that a frame is there only when it is whole."""
+        """Write one frame: everything but the magic, then the magic, so that a frame is there only when it is whole."""
         count, size = len(payload) // UNIT, UNIT + len(payload)
         first, synced = self.first_record + self.records, self.first_record + self.synced
         header = FRAME_HEADER.pack(magic, count, first, synced, self._chain, 0)[:-4]
         crc = crc32c(payload, crc32c(header, self._chain))
         window, at = self._place(size)
-        window[at + UNIT : at + size] = payload
-        window[at + 4 : at + UNIT] = header[4:] + crc.to_bytes(4, "little")
+        window[at + 4 : at + size] = header[4:] + crc.to_bytes(4, "little") + payload
         window[at : at + 4] = header[:4]
         self._chain = crc
         self._offset += size
@@ -397,6 +398,26 @@ class Journal:
         with saying(self.path, f"{self.records} records are safe in it"):
             os.posix_fallocate(self._fd, 0, grown)
         self._allocated = grown
+
+    def reserve(self, size: int) -> None:
+        """See that `size` more bytes can be written whatever the disk does.  Raises DiskError, and changes nothing."""
+        if self._offset + size > self._allocated:
+            self._allocate(size)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._offset
+
+    def sync_aside(self) -> None:
+        """As `sync`, from another thread while this one appends; nobody may close it meanwhile.
+
+        The kernel knows which pages of the mapping were written, so the file's own fsync reaches them.
+        """
+        records = self.records
+        with saying(self.path, f"{self.synced} of its {self.records} records are known to be on the disk"):
+            os.fsync(self._fd)
+        self.synced = max(self.synced, records)
 
     def sync(self) -> None:
         """Wait until everything appended is on the disk.  Raises DiskError; then nothing after `synced` is certain."""

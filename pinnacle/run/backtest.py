@@ -29,6 +29,7 @@ from pinnacle.engine.strategy import Strategy, bind, quote_outside, raised
 from pinnacle.errors import DiskError, EngineStopped, OperatorError, PinnacleError, StrategyError
 from pinnacle.event import KIND_NAMES, OUTPUT_KIND_MIN, empty
 from pinnacle.history.catalog import open_catalog
+from pinnacle.history.from_log import LogHistory, is_log
 from pinnacle.history.history import SegmentHistory, open_history
 from pinnacle.history.options import ImportOptions
 from pinnacle.instrument import Instrument
@@ -133,6 +134,11 @@ class Backtest:
             kept = self.out / "history" / f"{one.venue}_{one.symbol}.parquet".replace("/", "-")
             if one.data and kept.exists():
                 # Imported when this folder was begun.
+                history = open_history(kept, known, self._import_options(), None)
+            elif one.data and is_log(_located(one.data, self.beside)):
+                heard = LogHistory(_located(one.data, self.beside), one.venue, one.symbol)
+                kept.parent.mkdir(exist_ok=True)
+                write_segment(kept, heard, heard.metadata())
                 history = open_history(kept, known, self._import_options(), None)
             elif one.data:
                 history = open_history(_located(one.data, self.beside), known, self._import_options(), None)
@@ -469,6 +475,7 @@ def write_last(out: Path, manifest: Manifest) -> None:
 
 
 def now_text() -> str:
+    """Wall time as a manifest keeps it: ISO 8601 in UTC."""
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 
