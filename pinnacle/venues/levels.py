@@ -43,6 +43,12 @@ class Levels:
         else:
             spec["price_at"], spec["qty_at"], spec["side_at"] = columns
 
+    @property
+    def spec(self) -> np.void:
+        """How the levels are written, for a kernel: one LEVELS record."""
+        spec: np.void = self._spec[0]
+        return spec
+
     def write(
         self, text: bytes | msgspec.Raw, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows
     ) -> int:
