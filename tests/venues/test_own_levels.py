@@ -69,7 +69,7 @@ def test_the_short_way_of_an_update_is_the_long_way(seed):
     for _ in range(60):
         ts_ns += chance.randrange(0, 10**9)
         changes = [
-            [chance.choice(["buy", "sell"]), 
+            [chance.choice(["buy", "sell"]),
              chance.choice([f"{chance.randrange(1, 300) * 5 / 100:.2f}", "1e1", "10.010", "7"]),
              chance.choice(["0", "0.00000000", "1.5", "12.0010", "0.0005", "99999999999999999999"])]
             for _ in range(chance.choice([1, 1, 3]))
