@@ -152,3 +152,5 @@ SEND_BUFFER_BYTES_MAX = 8 << 20
 # One message or request body of a client; venues take less.
 SOCKET_MESSAGE_BYTES_MAX = 1 << 20
 REQUEST_BODY_BYTES_MAX = 1 << 20
+# Bytes of the files of a tape that is served; it is held in memory.
+TAPE_BYTES_MAX = 512 << 20

@@ -14,7 +14,7 @@ balance ever goes below zero; `fees_in` says whether a fee is taken from what is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -100,6 +100,8 @@ class House:
                 account.balances.setdefault(currency, Balance())
         self.now_ns = 0
         self.listeners: list[Listener] = []
+        # Told of each command, as EVENT[1], before it is obeyed: for who keeps a log.
+        self.obeyed: Callable[[int, np.ndarray], None] | None = None
         self.fees_taken: dict[str, int] = dict.fromkeys(self.digits, 0)
         self.minutes = [Minutes() for _ in self.listings]
         self.trades: list[deque[MarketEvent]] = [deque(maxlen=HOUSE_TRADES_MAX) for _ in self.listings]
@@ -390,6 +392,8 @@ class House:
         commands = np.zeros(1, EVENT)
         commands[0] = command
         commands["ts_ns"] = commands["ts_venue_ns"] = self.now_ns
+        if self.obeyed is not None:
+            self.obeyed(instrument, commands)
         rows, to = self.markets[instrument].submit(commands)
         refused = np.isin(rows["kind"], (e.CANCEL_REJECTED, e.REPLACE_REJECTED)) & (to == int(command["aux"]))
         self._publish(instrument, rows, to)
