@@ -15,6 +15,7 @@ from pinnacle.errors import OperatorError
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
     "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "gemini": "pinnacle.dialects.gemini:Gemini",
 }
 
 

@@ -178,7 +178,8 @@ def test_what_a_subscription_may_be():
     assert [one["name"] for one in more[0]["channels"]] == ["level2_50", "matches", "heartbeat", "ticker"]
     assert len(said(wanted | {"type": "unsubscribe"})[0]["channels"]) == 1
     for wrong in (b"{", b"\xff", b"[]", {"type": "hello"}, wanted | {"channels": ["nothing"]},
-                  wanted | {"product_ids": []}, wanted | {"product_ids": ["X-Y"]}, wanted | {"channels": 5}, wanted | {"channels": ["full"]},
+                  wanted | {"product_ids": []}, wanted | {"product_ids": ["X-Y"]}, wanted | {"channels": 5},
+                  wanted | {"channels": ["full"]},
                   wanted | {"channels": [{"name": []}]}, wanted | {"product_ids": [{}]}):  # fmt: skip
         assert [one["type"] for one in said(wrong)] == ["error"], wrong
     good = wanted | {"channels": ["full"]}
