@@ -14,6 +14,8 @@ from pinnacle.errors import OperatorError
 # name -> module:class
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
+    "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "gemini": "pinnacle.dialects.gemini:Gemini",
 }
 
 

@@ -100,8 +100,13 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
     events: EVENT[], room for n / 6 + 1 rows after `count`.  Odd is what is not plain decimal text on the tick and lot
     and below their bounds, or lacks a field; rows from `count` on are then undefined.  Bounded by the bytes.
     """
-    spec = levels[0]
-    stop = data.size
+    return rows_of_levels(data, levels[0], side, ts_ns, ts_venue_ns, flags, last, events, count)
+
+
+@jit
+def rows_of_levels(data, spec, side, ts_ns, ts_venue_ns, flags, last, events, count):
+    """level_rows with data as bytes or u1[n], and the one LEVELS record."""
+    stop = len(data)
     objects = spec["objects"] != 0
     at = blanks(data, 1)
     first = count

@@ -35,7 +35,7 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import Link
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://advanced-trade-ws.coinbase.com", "https://api.coinbase.com")
@@ -139,11 +139,11 @@ _KNOWN = {"l2_data", "market_trades", "ticker", "heartbeats", "subscriptions"}
 class Book:
     """One product's book and the last of its trades."""
 
-    __slots__ = ("levels", "link", "own", "singles", "trade_id")
+    __slots__ = ("levels", "link", "singles", "trade_id")
 
     def __init__(self, followed: Followed) -> None:
-        self.link, self.own, self.trade_id = Link(followed), OwnBook(), 0
-        self.levels = Levels(followed, ("price_level", "new_quantity", "side"))
+        self.link, self.trade_id = Link(followed), 0
+        self.levels = OwnLevels(followed, Levels(followed, ("price_level", "new_quantity", "side")))
         self.singles = Singles(followed)
 
 
@@ -234,18 +234,14 @@ class AdvancedFeed(Connection):
             if not book.link.live:
                 self.count("updates before a book")
                 continue
-            begin = rows.count
-            book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, rows)
-            if book.own.crossed(rows, begin, message.sequence_num, True):
+            if book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, message.sequence_num, rows):
                 self._crossed(event.product_id, ts_ns, rows)
 
     def _whole(self, book: Book, event: LevelEvent, ts_ns: int, ts_venue_ns: int, rows: Rows) -> None:
         book.link.asked()
         book.link.begin(ts_ns, ts_venue_ns, rows)
-        book.own.clear()
-        begin = rows.count
-        book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, rows)
-        crossed = book.own.crossed(rows, begin, 0, False)
+        book.levels.clear()
+        crossed = book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, 0, rows)
         book.link.whole(ts_ns, ts_venue_ns, rows)
         if crossed:
             self._crossed(event.product_id, ts_ns, rows)

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import ASK, BID, BUY, SELL, SNAPSHOT
+from pinnacle.event import ASK, BID, BUY, LAST, SELL, SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
 from pinnacle.venues.connection import Connection, once_each
@@ -34,7 +34,7 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.gemini_2021 import Gemini2021Feed
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://ws.gemini.com", "https://api.gemini.com")
@@ -75,12 +75,12 @@ _text = msgspec.json.Decoder(str)
 class Book:
     """One symbol's book, and the ids it has come to."""
 
-    __slots__ = ("levels", "link", "name", "own", "singles", "ticker_id", "trade_id", "update_id")
+    __slots__ = ("levels", "link", "name", "singles", "ticker_id", "trade_id", "update_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
+        self.link, self.singles = Link(followed), Singles(followed)
         self.name = followed.instrument.symbol.lower()
-        self.levels = LooseLevels(followed, (0, 1, -1), feed.count)
+        self.levels = OwnLevels(followed, LooseLevels(followed, (0, 1, -1), feed.count))
         self.update_id = self.trade_id = self.ticker_id = 0
 
 
@@ -170,11 +170,13 @@ class GeminiFeed(Connection):
         if whole:
             book.link.asked()
             book.link.begin(ts_ns, frame.ts_ns, rows)
-            book.own.clear()
-        begin, flags = rows.count, SNAPSHOT if whole else 0
-        book.levels.write(frame.bids, BID, ts_ns, frame.ts_ns, flags, False, rows)
-        book.levels.write(frame.asks, ASK, ts_ns, frame.ts_ns, flags, False, rows)
-        crossed = book.own.crossed(rows, begin, frame.last_id, not whole)
+            book.levels.clear()
+        begin, flags, crossed = rows.count, SNAPSHOT if whole else 0, False
+        for side, levels in ((BID, frame.bids), (ASK, frame.asks)):
+            if len(levels) > 2:
+                crossed = book.levels.write(levels, side, ts_ns, frame.ts_ns, flags, False, frame.last_id, rows)
+        if not whole and rows.count > begin:
+            rows.events[rows.count - 1]["flags"] = LAST
         if whole:
             book.link.whole(ts_ns, frame.ts_ns, rows)
         book.update_id = frame.last_id

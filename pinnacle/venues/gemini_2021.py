@@ -20,7 +20,7 @@ from pinnacle.venues.connection import Connection, once_each
 from pinnacle.venues.feed import CAUSE_CROSSED, CAUSE_MALFORMED, SYNCING, Address, Followed, Malformed, Rows
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://api.gemini.com", "https://api.gemini.com")
@@ -62,11 +62,11 @@ _types = msgspec.json.Decoder(_Type)
 class Book:
     """One symbol's book."""
 
-    __slots__ = ("levels", "link", "own", "singles", "trade_id")
+    __slots__ = ("levels", "link", "singles", "trade_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
-        self.levels = LooseLevels(followed, (1, 2, 0), feed.count)
+        self.link, self.singles = Link(followed), Singles(followed)
+        self.levels = OwnLevels(followed, LooseLevels(followed, (1, 2, 0), feed.count))
         self.trade_id = 0
 
 
@@ -123,10 +123,8 @@ class Gemini2021Feed(Connection):
             return
         if whole:
             book.link.begin(ts_ns, 0, rows)
-            book.own.clear()
-        begin = rows.count
-        book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, False, rows)
-        crossed = book.own.crossed(rows, begin, 0, not whole)
+            book.levels.clear()
+        crossed = book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, not whole, 0, rows)
         if whole:
             book.link.whole(ts_ns, 0, rows)
         if crossed:

@@ -45,7 +45,7 @@ class Levels:
 
     @property
     def spec(self) -> np.ndarray:
-        """LEVELS[1], for kernels that read levels themselves."""
+        """How the levels are written, for kernels that read them themselves: LEVELS[1]."""
         return self._spec
 
     def write(
