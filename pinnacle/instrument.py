@@ -17,6 +17,8 @@ from pinnacle.limits import CASH_UNITS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 MONEY_DIGITS_MIN = 9
 # The largest sum of money that must fit, in quote currency, before digits are given up.
 _MONEY_RANGE = 10**8
+# Of prices and quantities: 2^52 steps of 1e-30 are far below it.
+_EXPONENT_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ class Instrument:
             raise HistoryError(f"{self.name}: {noun} {text!r} is not a decimal number") from None
         if not value.is_finite():
             raise HistoryError(f"{self.name}: {noun} {text!r} is not finite")
+        if abs(value.adjusted()) > _EXPONENT_MAX:
+            # As a fraction it would be an integer of as many digits.
+            raise HistoryError(f"{self.name}: {noun} {text[:40]!r} is beyond any market's numbers")
         # Decimal division rounds to the context's 28 digits, a fraction does not.
         steps = Fraction(value) / Fraction(step)
         if steps.denominator != 1:

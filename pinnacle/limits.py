@@ -98,6 +98,14 @@ MARKOUTS_PENDING_MAX = 1 << 15
 # Levels whose liquidity an own order took and the venue has not refreshed yet.
 TAKEN_LEVELS_MAX = 64
 
+# --- live feeds ---------------------------------------------------------------------------------------------------
+# A whole book that was asked for and has not come: the largest (Coinbase BTC-USD, 5 MB) takes a second or two.
+FEED_SYNC_NS_MAX = 30_000_000_000
+# How much later than the freshest message of its connection a message may come before its book is of the past.
+FEED_LAG_NS_MAX = 5_000_000_000
+# How far our clock may be set back (by its disciplining) before what it measured is thrown away.
+FEED_CLOCK_BACK_NS_MAX = 1_000_000_000
+
 # --- order-by-order books -----------------------------------------------------------------------------------------
 # Orders a book has room for at first, and at most.  Coinbase BTC-USD holds some tens of thousands; 16 M orders are
 # 1.5 GB with their table, and a feed that reaches them does not say when orders leave.
@@ -115,3 +123,16 @@ PARTICIPANTS_MAX = 1 << 20
 PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 # Rows of its fee schedule.
 FEE_TIERS_MAX = 16
+
+# --- live feeds ---------------------------------------------------------------------------------------------------
+# Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
+HELD_BYTES_MAX = 32 << 20
+# Whole books asked for in a row without one that holds, before the connection itself is given up.
+SNAPSHOT_TRIES_MAX = 8
+# The longest wait between two of them: a venue's ban for asking too often is counted in minutes.
+SNAPSHOT_WAIT_NS_MAX = 60_000_000_000
+# Texts of prices and of quantities whose number is remembered per instrument; the memory is emptied when it is full.
+NUMBER_TEXTS_MAX = 1 << 12
+# Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
+# names them all below the 8 KB that web servers take.
+BINANCE_INSTRUMENTS_MAX = 64

@@ -6,7 +6,6 @@ at each price must be its levels.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.history.report import ImportReport
 from pinnacle.history.venue_book import VenueBook, refuse_other_venue
 from pinnacle.instrument import Instrument
+from pinnacle.venues.coinbase_orders import order_id_of
 
 
 class Snapshot(msgspec.Struct):
@@ -43,11 +43,6 @@ class Snapshot(msgspec.Struct):
         """(side, rows) of bids and asks."""
         yield event.BID, self.bids
         yield event.ASK, self.asks
-
-
-def order_id_of(uuid: str) -> int:
-    """A venue's text id as an id of ours: 63 bits of its BLAKE2b hash, above 0, the same on every machine."""
-    return (int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), "little") & (2**63 - 1)) or 1
 
 
 def read_coinbase(

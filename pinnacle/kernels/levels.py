@@ -10,6 +10,7 @@ import numpy as np
 from pinnacle.event import BOOK_LEVEL, LAST
 from pinnacle.kernels.digits import EXACT, NINE, ZERO, decimal_steps
 from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
 
 KEY_BYTES_MAX = 24
 _QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _LIST, _END = 34, 44, 58, 123, 125, 91, 93
@@ -97,7 +98,7 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
     data: u1[n], the array's text, valid JSON that begins with [ and ends with ].  levels: LEVELS[1].  side: of all of
     them, 0 where each says its own (buy, bid, b: +1; else -1).  flags: of each; last: 1 adds LAST to the final one.
     events: EVENT[], room for n / 6 + 1 rows after `count`.  Odd is what is not plain decimal text on the tick and lot
-    or lacks a field; rows from `count` on are then undefined.  Bounded by the bytes.
+    and below their bounds, or lacks a field; rows from `count` on are then undefined.  Bounded by the bytes.
     """
     spec = levels[0]
     stop = data.size
@@ -155,7 +156,7 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
             if data[at] == _COMMA:
                 at = blanks(data, at + 1)
             position += 1
-        if price <= 0 or lots < 0 or own_side == 0:
+        if price <= 0 or price >= PRICE_TICKS_MAX or lots < 0 or lots >= QTY_LOTS_MAX or own_side == 0:
             return -1
         row = events[count]
         row["seq"] = 0
