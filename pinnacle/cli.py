@@ -16,6 +16,7 @@ from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
 from pinnacle.commands.keys import keys
+from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.log import log
 from pinnacle.errors import OperatorError, PinnacleError
 
@@ -277,6 +278,7 @@ def report(run: Path, as_json: bool) -> None:
 main.add_command(data)
 main.add_command(keys)
 main.add_command(log)
+main.add_command(with_listen(simulate))
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:

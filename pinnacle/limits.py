@@ -136,3 +136,33 @@ NUMBER_TEXTS_MAX = 1 << 12
 # Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
 # names them all below the 8 KB that web servers take.
 BINANCE_INSTRUMENTS_MAX = 64
+# --- the local exchange -------------------------------------------------------------------------------------------
+# Accounts of one local exchange; the background's participants come after them.
+HOUSE_ACCOUNTS_MAX = 1024
+# Ids of the accounts' orders begin here, above what background flow can reach in years, and below the limit of a
+# participant's own ids with room for as many.
+HOUSE_ORDER_ID_FIRST = 1 << 36
+# Finished orders and executions of an account that can still be asked for, and public trades of an instrument.
+HOUSE_ENDED_ORDERS_MAX = 10_000
+HOUSE_FILLS_MAX = 10_000
+HOUSE_TRADES_MAX = 10_000
+# Minutes of prices an instrument's statistics remember: a day, and what a chart of 1,000 bars wants.
+HOUSE_MINUTES_MAX = 1_500
+assert HOUSE_ORDER_ID_FIRST < PARTICIPANT_ORDER_ID_MAX // 2
+# Clients that a rate limit tells apart in one window.
+WINDOW_KEYS_MAX = 10_000
+# Streams or channels that one websocket of the local exchange may ask for; the venues' own limits are about this.
+SESSION_STREAMS_MAX = 1024
+# Levels that wait for the next message of a depth stream: what changes in a second, and more than any book here has.
+DEPTH_PENDING_MAX = 1 << 17
+
+# --- sockets of the local exchange --------------------------------------------------------------------------------
+# Connections at once; each costs some tens of kilobytes.
+CLIENTS_MAX = 512
+# What may wait for a client that does not read: some seconds of a busy feed, and with all clients 4 GB at worst.
+SEND_BUFFER_BYTES_MAX = 8 << 20
+# One message or request body of a client; venues take less.
+SOCKET_MESSAGE_BYTES_MAX = 1 << 20
+REQUEST_BODY_BYTES_MAX = 1 << 20
+# Bytes of the files of a tape that is served; it is held in memory.
+TAPE_BYTES_MAX = 512 << 20

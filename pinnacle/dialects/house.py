@@ -1,0 +1,562 @@
+"""The exchange as its dialects see it: several instruments, accounts with money, orders by id, views, and news.
+
+The matching engine knows participants and their order numbers; a venue knows API keys, balances, client order ids and
+executions with fees.  The house is what lies between, and the same for every venue's protocol.  It has no clock:
+`advance` tells it the time.
+
+It tells its listeners everything at once, while a command is obeyed, in this sequence: the updates of accounts' orders
+one by one, then the market's batch.  A listener formats and remembers; it gives no commands.
+
+Money is held in whole units of each currency.  What an order could cost is held from it while it is open, so that no
+balance ever goes below zero; `fees_in` says whether a fee is taken from what is received or always in quote currency.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import numpy as np
+
+from pinnacle import event as e
+from pinnacle.dialects.market import Batch, Market, MarketEvent, QuietMarket
+from pinnacle.dialects.minutes import Minutes
+from pinnacle.dialects.orders import Account, Balance, Fill, Happened, Listing, Order, Refused, Status, Update, Why
+from pinnacle.dialects.views import levels, resting
+from pinnacle.errors import OperatorError
+from pinnacle.event import BUY, EVENT
+from pinnacle.kernels.account import PPB
+from pinnacle.kernels.exchange_state import PUBLISH_ALL, PUBLISH_TRADES, Exchange, new_exchange
+from pinnacle.kernels.venue import STP_EXPIRE_TAKER
+from pinnacle.limits import (
+    FEE_TIERS_MAX,
+    HOUSE_ACCOUNTS_MAX,
+    HOUSE_ENDED_ORDERS_MAX,
+    HOUSE_FILLS_MAX,
+    HOUSE_ORDER_ID_FIRST,
+    HOUSE_TRADES_MAX,
+)
+
+AT_ONCE = e.IOC | e.FOK | e.MARKET
+# What a background order that rests nowhere is called in a trade: this plus the number of its first trade.
+_PASSING_ID_FIRST = 1 << 35
+
+
+class Listener(Protocol):
+    """Who wants to hear what happens."""
+
+    def private(self, update: Update) -> None: ...
+
+    def market(self, batch: Batch) -> None: ...
+
+
+def new_venue(listing: Listing, accounts: int, background: int = 0, publish: int = PUBLISH_ALL) -> Exchange:
+    """A matching engine for a listing, with `accounts` participants and `background` more after them."""
+    instrument = listing.instrument
+    units = instrument.units_per_ticklot
+    venue = new_exchange(
+        max(1, accounts + background), listing.price_min_ticks, listing.price_max_ticks, listing.qty_max_lots, units
+    )
+    record = venue.exchange[0]
+    record["publish"] = publish | PUBLISH_TRADES
+    record["qty_min_lots"] = max(1, instrument.lots(str(instrument.qty_min)) if instrument.qty_min else 1)
+    record["notional_min_units"] = int(instrument.notional_min * 10**instrument.money_digits)
+    for tier, (maker, taker) in enumerate(listing.fees[:FEE_TIERS_MAX]):
+        record["maker_ppb"][tier], record["taker_ppb"][tier] = maker, taker
+    venue.participants["orders_max"][1 : accounts + 1] = listing.orders_max
+    venue.participants["stp"][1 : accounts + 1] = STP_EXPIRE_TAKER
+    return venue
+
+
+class House:
+    """See the file's first words.  Instruments are numbered as listed, accounts from 1."""
+
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        accounts: Sequence[Account],
+        markets: Sequence[Market] | None = None,
+        fees_in: Literal["received", "quote"] = "quote",
+        publish: int = PUBLISH_ALL,
+    ) -> None:
+        if len(accounts) > HOUSE_ACCOUNTS_MAX:
+            raise OperatorError(f"{len(accounts)} accounts are more than {HOUSE_ACCOUNTS_MAX}; give fewer")
+        self.listings, self.accounts, self.fees_in = list(listings), list(accounts), fees_in
+        for index, account in enumerate(self.accounts, 1):
+            account.index = index
+        if markets is None:
+            markets = [QuietMarket(new_venue(listing, len(accounts), 0, publish)) for listing in listings]
+        assert len(markets) == len(listings)
+        self.markets = list(markets)
+        for index, market in enumerate(self.markets):
+            market.venue.exchange[0]["instrument"] = index
+            for account in self.accounts:
+                market.venue.participants[market.first + account.index - 1]["tier"] = account.tier
+        self.digits = self._currency_digits()
+        for account in self.accounts:
+            for currency in self.digits:
+                account.balances.setdefault(currency, Balance())
+        self.now_ns = 0
+        self.listeners: list[Listener] = []
+        # Told of each command, as EVENT[1], before it is obeyed: for who keeps a log.
+        self.obeyed: Callable[[int, np.ndarray], None] | None = None
+        self.fees_taken: dict[str, int] = dict.fromkeys(self.digits, 0)
+        self.minutes = [Minutes() for _ in self.listings]
+        self.trades: list[deque[MarketEvent]] = [deque(maxlen=HOUSE_TRADES_MAX) for _ in self.listings]
+        self.states = [e.STATE_OPEN] * len(self.listings)
+        self._by_symbol = {listing.instrument.symbol: k for k, listing in enumerate(self.listings)}
+        self._by_key = {account.key: account for account in self.accounts}
+        self._sequences = [0] * len(self.listings)
+        self._next_order_id = HOUSE_ORDER_ID_FIRST
+        self._updates = 0
+        self._live: dict[int, Order] = {}
+        self._live_of: list[dict[int, Order]] = [{} for _ in range(len(self.accounts) + 1)]
+        self._by_client: dict[tuple[int, str], Order] = {}
+        self._ended: dict[int, Order] = {}
+        self._ended_of: list[deque[Order]] = [deque() for _ in range(len(self.accounts) + 1)]
+        self._fills_of: list[deque[Fill]] = [deque(maxlen=HOUSE_FILLS_MAX) for _ in range(len(self.accounts) + 1)]
+        self._public: list[dict[int, int]] = [{} for _ in self.listings]
+        self._busy = False
+
+    # --- looking up -----------------------------------------------------------------------------------------------
+    def instrument_of(self, symbol: str) -> int | None:
+        """Index of a symbol as listed, None if it is not."""
+        return self._by_symbol.get(symbol)
+
+    def account_of(self, key: str) -> Account | None:
+        """The account with an API key."""
+        return self._by_key.get(key)
+
+    def order(self, account: int, order_id: int) -> Order | None:
+        """An account's order, open or among those remembered."""
+        found = self._live.get(order_id) or self._ended.get(order_id)
+        return found if found is not None and found.account == account else None
+
+    def order_by_client_id(self, account: int, client_id: str) -> Order | None:
+        """The open order, else the last one remembered, with an account's client id."""
+        found = self._by_client.get((account, client_id))
+        if found is not None:
+            return found
+        return next((order for order in reversed(self._ended_of[account]) if order.client_id == client_id), None)
+
+    def open_orders(self, account: int, instrument: int | None = None) -> list[Order]:
+        """An account's open orders, oldest first."""
+        orders = self._live_of[account].values()
+        return [order for order in orders if instrument is None or order.instrument == instrument]
+
+    def ended_orders(self, account: int, instrument: int | None = None) -> list[Order]:
+        """An account's finished orders that are remembered, in the sequence in which they ended."""
+        return [o for o in self._ended_of[account] if instrument is None or o.instrument == instrument]
+
+    def fills(self, account: int, instrument: int | None = None) -> list[Fill]:
+        """An account's executions that are remembered, oldest first."""
+        return [f for f in self._fills_of[account] if instrument is None or f.order.instrument == instrument]
+
+    def levels(self, instrument: int, side: int, depth: int = 0) -> list[tuple[int, int]]:
+        """(price_ticks, lots), best first, at most `depth` (0: all).  It is the book as of `sequence(instrument)`."""
+        return levels(self.markets[instrument].venue, side, depth)
+
+    def resting(self, instrument: int, side: int, depth: int = 0) -> list[tuple[int, int, int]]:
+        """(order id, price_ticks, lots), best price first, in queue order, of `depth` levels (0: all)."""
+        public = self._public[instrument]
+        found = resting(self.markets[instrument].venue, side, depth)
+        return [(public.get(number, number), price, lots) for number, price, lots, _ in found]
+
+    def sequence(self, instrument: int) -> int:
+        """Number of the last event that everyone has heard of an instrument, 0 before the first."""
+        return self._sequences[instrument]
+
+    # --- money ----------------------------------------------------------------------------------------------------
+    def _currency_digits(self) -> dict[str, int]:
+        """Decimals of each currency: enough for every instrument's money and lots, in sequence of listing."""
+        digits: dict[str, int] = {}
+        for listing in self.listings:
+            one = listing.instrument
+            lot_digits = max(0, -int((one.lot * one.contract).normalize().as_tuple().exponent))
+            digits[one.base] = max(digits.get(one.base, 9), lot_digits)
+            digits[one.quote] = max(digits.get(one.quote, 9), one.money_digits)
+        return digits
+
+    def amount(self, currency: str, units: int) -> Decimal:
+        """Units of a currency as a decimal number, exact."""
+        return Decimal(units).scaleb(-self.digits[currency])
+
+    def units(self, currency: str, amount: Decimal) -> int:
+        """A decimal amount as units, cut below the last."""
+        return int(amount.scaleb(self.digits[currency]))
+
+    def deposit(self, account: int, currency: str, amount: Decimal) -> None:
+        """Put money into an account."""
+        self.accounts[account - 1].balances[currency].total_units += self.units(currency, amount)
+
+    def money(self, instrument: int, price_ticks: int, lots: int) -> int:
+        """Value in units of the quote currency."""
+        one = self.listings[instrument].instrument
+        return price_ticks * lots * one.units_per_ticklot * 10 ** (self.digits[one.quote] - one.money_digits)
+
+    def base_units(self, instrument: int, lots: int) -> int:
+        """Lots in units of the base currency."""
+        one = self.listings[instrument].instrument
+        return int(lots * one.lot * one.contract * 10 ** self.digits[one.base])
+
+    def rates(self, account: int, instrument: int) -> tuple[int, int]:
+        """(maker, taker) fee of an account, parts per 1e9."""
+        fees = self.listings[instrument].fees
+        return fees[min(self.accounts[account - 1].tier, len(fees) - 1)]
+
+    def _pays_with(self, order: Order) -> str:
+        one = self.listings[order.instrument].instrument
+        return one.quote if order.side == BUY else one.base
+
+    def _need(self, order: Order, lots: int) -> int:
+        """Units of the currency it pays with that `lots` at its price could cost at most."""
+        if order.side != BUY:
+            return self.base_units(order.instrument, lots)
+        if order.flags & e.MARKET:
+            value = self.cost(order.instrument, BUY, lots, order.price_ticks)[0]
+        else:
+            value = self.money(order.instrument, order.price_ticks, lots)
+        if self.fees_in == "received":
+            return value
+        rate = max(0, *self.rates(order.account, order.instrument))
+        # Each execution rounds its fee up by less than a unit, and there are at most `lots` of them.
+        return value + fee_of(value, rate) + (lots if rate else 0)
+
+    def cost(self, instrument: int, side: int, lots: int, limit_ticks: int = 0) -> tuple[int, int]:
+        """(value in quote units, lots) of what an order would take now from the book, at limit_ticks or better."""
+        value = taken = 0
+        for price, there in self.levels(instrument, -side):
+            if taken == lots or (limit_ticks and (price - limit_ticks) * side > 0):
+                break
+            some = min(lots - taken, there)
+            value += self.money(instrument, price, some)
+            taken += some
+        return value, taken
+
+    def lots_for(self, instrument: int, side: int, quote_units: int) -> int:
+        """Lots that an order worth quote_units would take now from the book."""
+        lots = 0
+        for price, there in self.levels(instrument, -side):
+            one = self.money(instrument, price, 1)
+            some = min(there, quote_units // one)
+            lots += some
+            quote_units -= some * one
+            if some < there:
+                break
+        return lots
+
+    def _hold(self, order: Order, units: int) -> None:
+        balance = self.accounts[order.account - 1].balances[self._pays_with(order)]
+        balance.held_units += units - order.held_units
+        order.held_units = units
+
+    def _free(self, order: Order) -> int:
+        return self.accounts[order.account - 1].balances[self._pays_with(order)].free_units + order.held_units
+
+    # --- commands -------------------------------------------------------------------------------------------------
+    def advance(self, now_ns: int) -> None:
+        """The time is now_ns; what the background did until then is done.  Time that goes back is ignored."""
+        if now_ns <= self.now_ns:
+            return
+        self.now_ns = now_ns
+        for instrument, market in enumerate(self.markets):
+            self._publish(instrument, *market.advance(now_ns))
+
+    def place(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        qty_lots: int,
+        price_ticks: int = 0,
+        flags: int = 0,
+        client_id: str = "",
+        stp: int | None = None,
+        unique: bool = True,
+        **extra: object,
+    ) -> Order:
+        """A new order, and whatever it did at once: look at its status, fills and end_reason.
+
+        flags: POST_ONLY, IOC, FOK, MARKET (price_ticks 0: no protection).  stp: STP_* of the kernels, None for the
+        account's.  unique: refuse a client id that an open order of the account has.  A post-only order that would
+        cross comes back EXPIRED with END_WOULD_CROSS; so do IOC and FOK orders that did not trade, with their reason.
+        Raises Refused, with nothing changed, for what the exchange does not take.
+        """
+        if client_id and unique and (account, client_id) in self._by_client:
+            raise Refused(Why.CLIENT_ID, self._by_client[account, client_id])
+        order = Order(
+            self._next_order_id, account, instrument, client_id, side, price_ticks, qty_lots, flags, self.now_ns,
+            self.now_ns, extra=dict(extra),
+        )  # fmt: skip
+        command = self._command(e.PLACE, order)
+        if stp is not None:
+            command["flags"] |= (stp + 1) << e.STP_SHIFT
+        listing = self.listings[instrument]
+        # Orders that no filter would let pass are the engine's to refuse; money is worked out for the others.
+        sane = 0 < qty_lots <= listing.qty_max_lots and 0 <= price_ticks <= listing.price_max_ticks
+        need = self._need(order, qty_lots) if sane else 0
+        if need > self._free(order):
+            raise Refused(Why.FUNDS)
+        self._next_order_id += 1
+        self._hold(order, need)
+        self._live[order.id] = self._live_of[account][order.id] = order
+        if client_id:
+            self._by_client[account, client_id] = order
+        self._submit(instrument, command)
+        if order.status is Status.REJECTED:
+            raise Refused(Why(order.end_reason), order)
+        return order
+
+    def replace(self, order: Order, price_ticks: int, open_lots: int, flags: int = 0) -> Order:
+        """Give an open order another price and open quantity; it keeps its place in the queue if the price is the same
+        and the quantity did not grow.  flags: POST_ONLY refuses a price that would cross.  Raises Refused."""
+        if not order.live:
+            raise Refused(Why.UNKNOWN_ORDER, order)
+        command = self._command(e.REPLACE, order)
+        command["price_ticks"], command["qty_lots"], command["flags"] = price_ticks, open_lots, flags
+        listing = self.listings[order.instrument]
+        if 0 < open_lots <= listing.qty_max_lots and 0 < price_ticks <= listing.price_max_ticks:
+            was = order.price_ticks
+            order.price_ticks = price_ticks
+            need = self._need(order, open_lots)
+            order.price_ticks = was
+            if need > self._free(order):
+                raise Refused(Why.FUNDS, order)
+        refused = self._submit(order.instrument, command)
+        if refused:
+            raise Refused(Why(refused), order)
+        return order
+
+    def rename(self, order: Order, client_id: str) -> None:
+        """Give an open order another client id, as some venues do when it is amended.  Raises Refused."""
+        if not order.live:
+            raise Refused(Why.UNKNOWN_ORDER, order)
+        if client_id and self._by_client.get((order.account, client_id), order) is not order:
+            raise Refused(Why.CLIENT_ID, self._by_client[order.account, client_id])
+        if self._by_client.get((order.account, order.client_id)) is order:
+            del self._by_client[order.account, order.client_id]
+        order.client_id = client_id
+        if client_id:
+            self._by_client[order.account, client_id] = order
+
+    def cancel(self, order: Order) -> Order:
+        """Cancel an open order.  Raises Refused."""
+        if not order.live:
+            raise Refused(Why.UNKNOWN_ORDER, order)
+        refused = self._submit(order.instrument, self._command(e.CANCEL, order))
+        if refused:
+            raise Refused(Why(refused), order)
+        return order
+
+    def cancel_all(self, account: int, instrument: int | None = None, side: int = 0) -> list[Order]:
+        """Cancel an account's open orders, of an instrument and side or of all; returns those that went.  Raises
+        Refused when an instrument is halted."""
+        which = range(len(self.listings)) if instrument is None else (instrument,)
+        gone: list[Order] = []
+        for one in which:
+            before = [o for o in self.open_orders(account, one) if side in (0, o.side)]
+            if not before:
+                continue
+            command = np.zeros(1, EVENT)[0]
+            command["kind"], command["side"] = e.CANCEL_ALL, side
+            command["aux"] = self._participant(one, account)
+            refused = self._submit(one, command)
+            if refused:
+                raise Refused(Why(refused))
+            gone += [order for order in before if not order.live]
+        return gone
+
+    def set_state(self, instrument: int, state: int) -> None:
+        """Open, halt or restrict an instrument: STATE_* of event.py."""
+        command = np.zeros(1, EVENT)[0]
+        command["kind"], command["aux"] = e.MARKET_STATE, state
+        self._submit(instrument, command)
+
+    def _participant(self, instrument: int, account: int) -> int:
+        """An account's number at a matching engine."""
+        return self.markets[instrument].first + account - 1
+
+    def _command(self, kind: int, order: Order) -> np.void:
+        command = np.zeros(1, EVENT)[0]
+        command["kind"], command["order_id"] = kind, order.id
+        command["aux"] = self._participant(order.instrument, order.account)
+        command["side"], command["flags"] = order.side, order.flags
+        command["price_ticks"], command["qty_lots"] = order.price_ticks, order.qty_lots
+        return command
+
+    def _submit(self, instrument: int, command: np.void) -> int:
+        """Give the engine one command; returns END_* if it was a cancel or replace that was refused."""
+        assert not self._busy, "a listener gave a command"
+        commands = np.zeros(1, EVENT)
+        commands[0] = command
+        commands["ts_ns"] = commands["ts_venue_ns"] = self.now_ns
+        if self.obeyed is not None:
+            self.obeyed(instrument, commands)
+        rows, to = self.markets[instrument].submit(commands)
+        refused = np.isin(rows["kind"], (e.CANCEL_REJECTED, e.REPLACE_REJECTED)) & (to == int(command["aux"]))
+        self._publish(instrument, rows, to)
+        return e.reason_of(int(rows["flags"][refused][0])) if refused.any() else 0
+
+    # --- news -----------------------------------------------------------------------------------------------------
+    def _publish(self, instrument: int, rows: np.ndarray, to: np.ndarray) -> None:
+        """Book what was said to accounts, and tell the listeners."""
+        if rows.size == 0:
+            return
+        self._busy = True
+        try:
+            first = self.markets[instrument].first
+            for k in np.flatnonzero((to >= first) & (to < first + len(self.accounts))).tolist():
+                self._report(instrument, rows, k)
+            everyone = np.flatnonzero(to == 0)
+            if everyone.size:
+                self._tell(instrument, rows, to, everyone)
+        finally:
+            self._busy = False
+
+    def _tell(self, instrument: int, rows: np.ndarray, to: np.ndarray, everyone: np.ndarray) -> None:
+        market = rows[everyone]
+        takers = self._taker_ids(instrument, rows, to)
+        public = self._public[instrument]
+        if public:
+            for k in np.flatnonzero(np.isin(market["order_id"], list(public))).tolist():
+                market["order_id"][k] = public[int(market["order_id"][k])]
+        first = self._sequences[instrument] + 1
+        self._sequences[instrument] += market.size
+        batch = Batch(instrument, market, takers[everyone], first, self.now_ns)
+        for trade in batch.events(e.TRADE, e.MARKET_STATE):
+            if trade.kind == e.MARKET_STATE:
+                self.states[instrument] = trade.aux
+                continue
+            self.trades[instrument].append(trade)
+            self.minutes[instrument].add(trade)
+        for listener in self.listeners:
+            listener.market(batch)
+        # Only now: the batch itself speaks of orders that have just gone.
+        for number, order_id in list(public.items()):
+            if order_id not in self._live:
+                del public[number]
+
+    def _taker_ids(self, instrument: int, rows: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """int64[n]: of each TRADE the incoming order's id; its own fill is the row before."""
+        takers = np.zeros(rows.size, np.int64)
+        trades = np.flatnonzero(rows["kind"] == e.TRADE)
+        if trades.size == 0:
+            return takers
+        first = self.markets[instrument].first
+        people = to[trades - 1]
+        own = (people >= first) & (people < first + len(self.accounts))
+        # A command ends with its LAST row; one that may rest was acknowledged, or replaced, earlier in it.
+        ends = np.flatnonzero((to == 0) & (rows["flags"] & e.LAST != 0))
+        begins = np.concatenate(([0], ends + 1))[np.searchsorted(ends, trades)]
+        named = np.flatnonzero(np.isin(rows["kind"], (e.ORDER_ACKNOWLEDGED, e.ORDER_REPLACED)))
+        name_at = np.searchsorted(named, trades) - 1
+        first_of = np.searchsorted(trades, begins)
+        for k, trade in enumerate(trades.tolist()):
+            at = int(named[name_at[k]]) if name_at[k] >= 0 else -1
+            if own[k]:
+                takers[trade] = rows["order_id"][trade - 1]
+            elif at >= begins[k] and to[at] == people[k]:
+                takers[trade] = rows["aux"][at]
+            else:
+                takers[trade] = _PASSING_ID_FIRST + int(rows["aux"][trades[first_of[k]]])
+        return takers
+
+    def _update(self, what: Happened, order: Order, fill: Fill | None = None, reason: int = 0) -> None:
+        self._updates += 1
+        update = Update(self._updates, what, order, order.updated_ns, fill, reason)
+        for listener in self.listeners:
+            listener.private(update)
+
+    def _report(self, instrument: int, rows: np.ndarray, k: int) -> None:
+        """One record of the engine to an account: its order, its money, and an update."""
+        row = rows[k]
+        kind, reason = int(row["kind"]), e.reason_of(int(row["flags"]))
+        if kind in (e.CANCEL_REJECTED, e.REPLACE_REJECTED):
+            return
+        order = self._live[int(row["order_id"])]
+        order.updated_ns = int(row["ts_ns"])
+        if kind == e.ORDER_ACKNOWLEDGED:
+            order.engine_id = int(row["aux"])
+            self._public[instrument][order.engine_id] = order.id
+            self._update(Happened.ACCEPTED, order)
+        elif kind == e.ORDER_FILLED:
+            if order.flags & AT_ONCE and order.filled_lots == 0:
+                self._update(Happened.ACCEPTED, order)
+            self._fill(order, rows, k)
+        elif kind == e.ORDER_REPLACED:
+            order.price_ticks = int(row["price_ticks"])
+            order.qty_lots = order.filled_lots + int(row["qty_lots"])
+            self._hold(order, self._need(order, order.open_lots))
+            self._update(Happened.REPLACED, order, reason=reason)
+        else:
+            self._end(order, kind, reason)
+
+    def _end(self, order: Order, kind: int, reason: int) -> None:
+        order.end_reason = reason
+        took_up = order.filled_lots or order.engine_id
+        if kind == e.ORDER_EXPIRED and not took_up and reason != e.END_WOULD_CROSS:
+            self._update(Happened.ACCEPTED, order)
+        ends = {
+            e.ORDER_CANCELLED: (Status.CANCELLED, Happened.CANCELLED),
+            e.ORDER_EXPIRED: (Status.EXPIRED, Happened.EXPIRED),
+            e.ORDER_REJECTED: (Status.REJECTED, Happened.REJECTED),
+        }
+        order.status, what = ends[kind]
+        self._forget(order)
+        self._update(what, order, reason=reason)
+
+    def _fill(self, order: Order, rows: np.ndarray, k: int) -> None:
+        row = rows[k]
+        trade = k + 1
+        while rows["kind"][trade] != e.TRADE:
+            trade += 1
+        one = self.listings[order.instrument].instrument
+        price, lots, maker = int(row["price_ticks"]), int(row["qty_lots"]), bool(row["flags"] & e.MAKER)
+        value, base = self.money(order.instrument, price, lots), self.base_units(order.instrument, lots)
+        rate = self.rates(order.account, order.instrument)[0 if maker else 1]
+        in_base = self.fees_in == "received" and order.side == BUY
+        currency = one.base if in_base else one.quote
+        fee = fee_of(base if in_base else value, rate)
+        balances = self.accounts[order.account - 1].balances
+        balances[one.base].total_units += order.side * base
+        balances[one.quote].total_units -= order.side * value
+        balances[currency].total_units -= fee
+        self.fees_taken[currency] += fee
+        order.filled_lots += lots
+        order.value_units += price * lots * one.units_per_ticklot
+        order.fees[currency] = order.fees.get(currency, 0) + fee
+        order.status = Status.FILLED if order.filled_lots == order.qty_lots else Status.PARTIAL
+        fill = Fill(
+            int(rows["aux"][trade]), order, order.side, price, lots, price * lots * one.units_per_ticklot, fee,
+            currency, maker, order.updated_ns,
+        )  # fmt: skip
+        order.fills.append(fill)
+        self._fills_of[order.account].append(fill)
+        if order.status is Status.FILLED:
+            self._forget(order)
+        elif order.flags & e.MARKET and order.side == BUY:
+            self._hold(order, max(0, order.held_units - value - fee))
+        else:
+            self._hold(order, self._need(order, order.open_lots))
+        self._update(Happened.FILLED, order, fill)
+
+    def _forget(self, order: Order) -> None:
+        """An order has ended: its money is free, and it is remembered among the last of its account."""
+        self._hold(order, 0)
+        del self._live[order.id], self._live_of[order.account][order.id]
+        if self._by_client.get((order.account, order.client_id)) is order:
+            del self._by_client[order.account, order.client_id]
+        if order.status is Status.REJECTED:
+            return
+        ended = self._ended_of[order.account]
+        if len(ended) == HOUSE_ENDED_ORDERS_MAX:
+            del self._ended[ended.popleft().id]
+        ended.append(order)
+        self._ended[order.id] = order
+
+
+def fee_of(value_units: int, rate_ppb: int) -> int:
+    """Fee on a value at parts per 1e9, rounded up: as the matching engine's own, but of any size."""
+    return -(-value_units * rate_ppb // PPB)
