@@ -17,7 +17,9 @@ from pinnacle.commands import screen
 from pinnacle.commands.data import data
 from pinnacle.commands.keys import keys
 from pinnacle.commands.listen import simulate, with_listen
+from pinnacle.commands.live import live
 from pinnacle.commands.log import log
+from pinnacle.commands.record import record
 from pinnacle.errors import OperatorError, PinnacleError
 
 _INTERRUPTED = 130
@@ -264,7 +266,9 @@ def report(run: Path, as_json: bool) -> None:
             print_study(run)
         return
     from pinnacle.report.write import write_report
+    from pinnacle.run.observed import observe_session
 
+    observe_session(run)
     summary = write_report(run)
     if as_json:
         screen.print_json(summary)
@@ -279,6 +283,9 @@ main.add_command(data)
 main.add_command(keys)
 main.add_command(log)
 main.add_command(with_listen(simulate))
+main.add_command(live)
+main.add_command(log)
+main.add_command(record)
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:

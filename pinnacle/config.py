@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from pinnacle.config_live import Live
 from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument, decimal_of
@@ -199,6 +200,7 @@ class Config(Section, forbid_unknown_fields=True, kw_only=True):
     wake: Wake = msgspec.field(default_factory=Wake)
     data: Data = msgspec.field(default_factory=Data)
     optimize: Optimize = msgspec.field(default_factory=Optimize)
+    live: Live = msgspec.field(default_factory=Live)
     instruments: list[InstrumentConfig]
 
 
@@ -316,7 +318,7 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "run": Run, "strategy": StrategyChoice, "wake": Wake, "data": Data, "latency": Latency, "queue": Queue,
     "fills": Fills, "fees": Fees, "funding": Funding, "risk": Risk, "instruments": InstrumentConfig,
-    "optimize": Optimize,
+    "optimize": Optimize, "live": Live,
 }  # fmt: skip
 _WORDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",

@@ -116,9 +116,11 @@ END_ORDERS_MAX = 9
 END_STATE = 10  # the venue does not take this in its present state
 END_DUPLICATE = 11  # an order of the participant has this id and is open
 END_MALFORMED = 12  # flags that contradict each other, no side, an id out of range
+END_VENUE_GONE = 13  # a simulated venue ended with its process, and what rested there with it
 END_REASON_NAMES = {
     1: "would_cross", 2: "unfilled", 3: "self_trade", 4: "price_filter", 5: "qty_filter", 6: "notional_filter",
     7: "no_liquidity", 8: "unknown_order", 9: "orders_max", 10: "state", 11: "duplicate", 12: "malformed",
+    13: "venue_gone",
 }  # fmt: skip
 
 # what a venue takes (MARKET_STATE, in aux)

@@ -124,6 +124,48 @@ PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 # Rows of its fee schedule.
 FEE_TIERS_MAX = 16
 
+# --- the live loop ------------------------------------------------------------------------------------------------
+# A timer that is later than this is left out with all that were missed: after a sleep of the machine nobody wants
+# the hours' timers one after the other.
+TIMER_LATE_NS_MAX = 1_000_000_000
+# Orders to expire at a recovery: every slot of every instrument.
+EXPIRED_MAX = ORDERS_MAX * max(INSTRUMENT_CAPACITIES)
+# Rows that wait for the simulated venue at first; it grows with a burst up to REORDER_ROWS_MAX.
+PENDING_ROWS_START = 1 << 14
+# What a journal keeps allocated ahead of what is written: the last words of a session whose disk is full.
+JOURNAL_AHEAD_BYTES = 2 << 20
+# Sealed segments that wait for the background; more, and sealing is slower than the market for hours.
+SEGMENTS_WAITING_MAX = 64
+# How long a session that is told to stop waits for its orders to end.
+STOP_S_MAX = 5.0
+
+# --- connections --------------------------------------------------------------------------------------------------
+# One message: Coinbase's whole level-2 book of BTC-USD is some 5 MB of text.
+WEBSOCKET_MESSAGE_BYTES_MAX = 64 << 20
+# Bytes that may wait to be sent: subscriptions and orders are short, more means that nobody reads.
+WEBSOCKET_WRITE_BYTES_MAX = 1 << 20
+# Seconds until a connection is open, TLS and handshake included.
+HANDSHAKE_S_MAX = 10.0
+# Whole answers over HTTP: Binance's exchangeInfo is some 15 MB, a Coinbase book 20 MB.
+HTTP_BYTES_MAX = 128 << 20
+HTTP_S_MAX = 15.0
+# Back-off between attempts.  Venues ban addresses for some hundred attempts in five minutes (Binance: 300).
+BACKOFF_S_MIN = 0.25
+BACKOFF_S_MAX = 30.0
+CONNECTIONS_IN_WINDOW_MAX = 60
+CONNECTIONS_WINDOW_S = 300.0
+# A connection that held so long has not failed when it ends.
+STABLE_S = 60.0
+# Ping where nothing came for so long; venues close what does not answer within a minute or more.
+PING_EVERY_S = 15.0
+PONG_S_MAX = 10.0
+# One line of the control socket, and how long its client waits.
+CONTROL_BYTES_MAX = 1 << 16
+CONTROL_S_MAX = 10.0
+# Bytes of a raw tape compressed at a time: a tenth of a millisecond of the loop's time.
+TAPE_FRAME_BYTES = 64 << 10
+# Seconds between two looks at what time alone brings: silence, pings, rotation, the disk, the clock.
+TICK_S = 0.25
 # --- live feeds ---------------------------------------------------------------------------------------------------
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20

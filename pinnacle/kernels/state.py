@@ -70,6 +70,7 @@ TOP = np.dtype(
 )
 LINK_LIVE = 0
 LINK_IS_STALE = 1
+PAUSED_FLATTENING = 2
 
 ORDER = np.dtype(
     [
@@ -186,7 +187,7 @@ def lane_dtype(instruments: int) -> np.dtype:
             ("wakes", "<i8"),
             ("wake_on", "<i8"),  # WAKE_* bits
             ("overlap", "<i8"),  # 1: a new quote may go out while the one it replaces is still being cancelled
-            ("paused", "<i8"),
+            ("paused", "<i8"),  # 1: no quotes; PAUSED_FLATTENING: none, and the position is taken off
             ("killed", "<i8"),
             ("external", "<i8"),  # 1: the strategy is called from outside the kernels
             ("due", "<i8"),  # 1: an external strategy must be called now

@@ -17,6 +17,7 @@ from pinnacle.event import (
     CANCEL_REJECTED,
     CHECKPOINT,
     FUNDING,
+    IOC,
     LAST,
     LINK_DOWN,
     LINK_GAP,
@@ -34,6 +35,7 @@ from pinnacle.event import (
     ORDER_UNKNOWN,
     PARAMETER_SCALE,
     PARAMETER_SET,
+    REDUCE,
     TICKER,
     TIMER,
     TRADE,
@@ -50,6 +52,8 @@ from pinnacle.kernels.state import (
     FAULT_TOO_MANY,
     LINK_IS_STALE,
     LINK_LIVE,
+    NO_PRICE,
+    PAUSED_FLATTENING,
     STOP_MONEY,
     STOP_STRATEGY_VALUE,
     STOP_TIME_BACK,
@@ -142,9 +146,28 @@ def hear_market_own(market, lane, me, kind, price_ticks, qty_lots, out):
         account.book_funding(own, qty_lots, price_ticks)
     elif kind == LINK_DOWN or kind == LINK_GAP or kind == LINK_STALE:
         say(market, me, ALERT, 0, 0, 0, 0, ALERT_STALE, 0, out)
-        if own["traded"]:
-            own["want"]["count"] = 0
-            reconcile(market, lane, me, out)
+        for k in range(market["instruments"]):
+            if k == me or lane["listen_all"]:
+                pull(market, lane, k, out)
+
+
+@jit_inner
+def pull(market, lane, me, out):
+    """Cancel what works on one instrument."""
+    own = lane["own"][me]
+    if own["traded"]:
+        own["want"]["count"] = 0
+        reconcile(market, lane, me, out)
+
+
+@jit_inline
+def may_quote(market, lane, me):
+    """Whether the book that an instrument is quoted on is whole; where all listen to each other, every book."""
+    whole = market["top"][me]["link"] == LINK_LIVE
+    if lane["listen_all"]:
+        for k in range(market["instruments"]):
+            whole = whole and market["top"][k]["link"] == LINK_LIVE
+    return whole
 
 
 @jit_inner
@@ -168,8 +191,9 @@ def hear_other(market, lane, event, quote, out):
         if lane["killed"] == 0:
             lane["paused"] = 0
     elif kind == OPERATOR_KILL or kind == OPERATOR_FLATTEN:
-        lane["paused"] = 1
-        lane["killed"] = 1
+        lane["paused"] = PAUSED_FLATTENING if kind == OPERATOR_FLATTEN else 1
+        if kind == OPERATOR_KILL:
+            lane["killed"] = 1
         refresh_tops(market)
         wake_all(market, lane, quote, out)
     elif kind == PARAMETER_SET:
@@ -251,7 +275,9 @@ def wake(market, lane, me, quote, out):
         return
     want = own["want"]
     want["count"], want["hold"], want["fault"] = 0, 0, 0
-    if lane["paused"] == 0 and market["top"][me]["link"] == LINK_LIVE:
+    if lane["paused"] == PAUSED_FLATTENING:
+        want_flat(market, own, me)
+    elif lane["paused"] == 0 and may_quote(market, lane, me):
         lane["wakes"] += 1
         if lane["external"]:
             own["due"] = 1
@@ -259,6 +285,19 @@ def wake(market, lane, me, quote, out):
             return
         call_quote(quote, market, lane, me)
     answer_want(market, lane, me, out)
+
+
+@jit_inner
+def want_flat(market, own, me):
+    """Want the whole position taken off at the other side's best, at once; what that does not fill is tried again."""
+    want, top, held = own["want"], market["top"][me], own["position_lots"]
+    price = top["bid_ticks"] if held > 0 else top["ask_ticks"]
+    if held != 0 and price != NO_PRICE and top["link"] == LINK_LIVE:
+        want["count"] = 1
+        want["price_ticks"][0] = price
+        want["qty_lots"][0] = abs(held)
+        want["side"][0] = -1 if held > 0 else 1
+        want["flags"][0] = IOC | REDUCE
 
 
 @jit_inner

@@ -398,6 +398,25 @@ class Journal:
             os.posix_fallocate(self._fd, 0, grown)
         self._allocated = grown
 
+    def reserve(self, size: int) -> None:
+        """See that `size` more bytes can be written whatever the disk does.  Raises DiskError, and changes nothing."""
+        self._allocate(size)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._offset
+
+    def sync_aside(self) -> None:
+        """As `sync`, from another thread while this one appends; nobody may close it meanwhile.
+
+        The kernel knows which pages of the mapping were written, so the file's own fsync reaches them.
+        """
+        records = self.records
+        with saying(self.path, f"{self.synced} of its {self.records} records are known to be on the disk"):
+            os.fsync(self._fd)
+        self.synced = max(self.synced, records)
+
     def sync(self) -> None:
         """Wait until everything appended is on the disk.  Raises DiskError; then nothing after `synced` is certain."""
         with saying(self.path, f"{self.synced} of its {self.records} records are known to be on the disk"):

@@ -28,6 +28,7 @@ from pinnacle.engine.strategy import Strategy, bind, quote_outside, raised
 from pinnacle.errors import DiskError, EngineStopped, OperatorError, PinnacleError, StrategyError
 from pinnacle.event import KIND_NAMES, OUTPUT_KIND_MIN, empty
 from pinnacle.history.catalog import open_catalog
+from pinnacle.history.from_log import LogHistory, is_log
 from pinnacle.history.history import SegmentHistory, open_history
 from pinnacle.history.options import ImportOptions
 from pinnacle.instrument import Instrument
@@ -112,12 +113,12 @@ class Backtest:
         except BaseException as error:
             if manifest is not None:
                 manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                manifest.informational.ended = _now()
+                manifest.informational.ended = now_text()
                 _write_last(self.out, manifest)
             if isinstance(error, OSError):
                 raise DiskError(f"{self.out}: cannot be written: {error.strerror}; the run stopped there") from error
             raise
-        manifest.informational.ended = _now()
+        manifest.informational.ended = now_text()
         write_manifest(self.out, manifest)
         return manifest
 
@@ -128,6 +129,11 @@ class Backtest:
             kept = self.out / "history" / f"{one.venue}_{one.symbol}.parquet".replace("/", "-")
             if one.data and kept.exists():
                 # Imported when this folder was begun.
+                history = open_history(kept, known, self._import_options(), None)
+            elif one.data and is_log(_located(one.data, self.beside)):
+                heard = LogHistory(_located(one.data, self.beside), one.venue, one.symbol)
+                kept.parent.mkdir(exist_ok=True)
+                write_segment(kept, heard, heard.metadata())
                 history = open_history(kept, known, self._import_options(), None)
             elif one.data:
                 history = open_history(_located(one.data, self.beside), known, self._import_options(), None)
@@ -185,7 +191,7 @@ class Backtest:
             instruments=instrument_rows(self.instruments),
             histories=histories,
             seed=self.config.run.seed,
-            informational=Informational(started=_now()),
+            informational=Informational(started=now_text()),
         )
 
     def _drive(self, feed: Feed, manifest: Manifest) -> None:
@@ -434,7 +440,8 @@ def _write_last(out: Path, manifest: Manifest) -> None:
         return
 
 
-def _now() -> str:
+def now_text() -> str:
+    """Wall time as a manifest keeps it: ISO 8601 in UTC."""
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 

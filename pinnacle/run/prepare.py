@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pinnacle.config import apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
 from pinnacle.errors import OperatorError
+from pinnacle.history.from_log import is_log
 from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.instrument import Instrument, decimal_of
 from pinnacle.resources import find_file
@@ -67,7 +68,11 @@ def _apply_data(raw: dict[str, Any], data: Sequence[str], where: str) -> None:
             match[0]["data"] = str(_existing(rest))
             continue
         path = _existing(given)
-        if path.is_dir() and any(path.glob("*/*/*.parquet")):
+        if is_log(path):
+            # One log holds the market of all.
+            for one in instruments:
+                one["data"] = str(path)
+        elif path.is_dir() and any(path.glob("*/*/*.parquet")):
             put(raw, "data.catalog", str(path), f"--data {given}: {where}")
         elif len(instruments) == 1:
             instruments[0]["data"] = str(path)

@@ -1,0 +1,477 @@
+"""A live session: feeds, clock, log and engine in one loop, from the start (which is a recovery) to a clean end.
+
+A short wiring: what is heard is decided by the venues' files, what follows from it by the kernels, how it is kept by
+the log.  Here is only who calls whom, and in which order things end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pinnacle.config import Config
+from pinnacle.engine.strategy import Strategy, bind
+from pinnacle.errors import DiskError, OperatorError, PinnacleError, VenueError
+from pinnacle.event import (
+    KIND_NAMES,
+    LAST,
+    LINK_DOWN,
+    LINK_STALE,
+    OPERATOR_FLATTEN,
+    OPERATOR_KILL,
+    OPERATOR_PAUSE,
+    OPERATOR_RESUME,
+    OUTPUT_KIND_MIN,
+    empty,
+)
+from pinnacle.instrument import Instrument
+from pinnacle.kernels.jit import CODE_HASH
+from pinnacle.kernels.state import NEVER
+from pinnacle.limits import STOP_S_MAX, TICK_S
+from pinnacle.log.manifest import (
+    Informational,
+    Manifest,
+    SegmentEntry,
+    StrategySource,
+    file_sha256,
+    instrument_rows,
+    instruments_of,
+    read_manifest,
+    write_manifest,
+)
+from pinnacle.run.backtest import now_text, versions
+from pinnacle.run.connections import FeedConnection, fetch_text
+from pinnacle.run.keeper import Keeper, count
+from pinnacle.run.livelog import FolderLock, LiveLog
+from pinnacle.run.loop import Ear, Engine, Recorder
+from pinnacle.run.recovery import Files, check_same, fold_again, last_record, put_in_order, sealed_state
+from pinnacle.run.refold import Refold
+from pinnacle.run.settings import engine_state, venue_table
+from pinnacle.run.tapefile import TapeFile
+from pinnacle.transport.clock import Clock
+from pinnacle.transport.control import ControlServer
+from pinnacle.transport.http import Http
+from pinnacle.transport.websocket import Route
+from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_NAMES, CAUSE_START, Address, Followed
+from pinnacle.venues.venues import venue
+
+_OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
+_EMPTY = empty(0)
+
+
+@dataclass
+class Session:
+    """What a session is made of.  mode: "paper", or "record" without a strategy.  out: its folder, new or one to go on
+    with.  say: a line for people, by name and fields.  stop_after_s: ends by itself then, 0 for never."""
+
+    config: Config
+    where: str
+    mode: str
+    strategy: Strategy | None
+    out: Path
+    say: Callable[..., None]
+    stop_after_s: float = 0
+    seed: int = 0
+    instruments: list[Instrument] = field(default_factory=list)
+
+    def run(self) -> Manifest:
+        """Run until it is stopped; the log is sealed afterwards.  Raises PinnacleError for what ended it otherwise."""
+        import uvloop
+
+        assert (self.strategy is None) == (self.mode == "record")
+        make_folder(self.out)
+        lock = FolderLock(self.out)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(self._main())
+        finally:
+            lock.release()
+
+    async def _main(self) -> Manifest:
+        # Asked for at once, so that a signal while kernels compile is a stop and not a death.
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        live = self.config.live
+        self._route = Route(ca_file=live.ca_file, proxy=live.proxy)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = NEVER
+        async with Http(self._route) as http:
+            manifest = await self._open_log(http)
+            self.manifest = manifest
+            tape = self._tape()
+            try:
+                self._begin()
+                await self._converse(http, tape)
+            except BaseException as error:
+                self._failure = self._failure or error
+            finally:
+                if tape is not None:
+                    tape.close()
+            return self._end()
+
+    # --- the start ------------------------------------------------------------------------------------------------
+    async def _open_log(self, http: Http) -> Manifest:
+        """The session's manifest, and its log ready for appending; what is there already is recovered."""
+        if (self.out / "manifest.json").exists():
+            return self._recover()
+        if (self.out / "log").exists():
+            raise OperatorError(f"{self.out}: has a log and no manifest.json; restore it, or choose a new --out")
+        self.instruments = await self._find_instruments(http)
+        manifest = self._new_manifest()
+        (self.out / "log").mkdir()
+        write_manifest(self.out, manifest)
+        self._start_log(manifest, Files(), empty(0))
+        return manifest
+
+    def _start_log(self, manifest: Manifest, files: Files, unsaid: np.ndarray, state: np.ndarray | None = None) -> None:
+        """Keeper, log and ear; `unsaid` is what the tear took of the last input's outputs."""
+        keeper = Keeper(self.out, manifest, self._shadow(files))
+        for path in files.waiting:
+            keeper.give(path)
+        last = last_record(files)
+        self.log = LiveLog(
+            self.out / "log", manifest.run_id, self.config.live, keeper, files.number, files.records, files.journal
+        )
+        if unsaid.size:
+            self.log.append(unsaid)
+        self.clock = Clock(int(last[0]["ts_ns"]) if last.size else 0)
+        self.ear: Ear
+        if self.strategy is None:
+            self.ear = Recorder(self.log, int(last[0]["seq"]) + 1 if last.size else 0)
+        else:
+            begun = self._first_state() if state is None else state
+            self.ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, self.log)
+
+    def _first_state(self) -> np.ndarray:
+        assert self.strategy is not None
+        return engine_state(self.config, self.instruments, self.strategy, self.where)
+
+    def _refold(self, state: np.ndarray | None) -> Refold:
+        assert self.strategy is not None
+        state = self._first_state() if state is None else state
+        quote = bind(self.strategy, len(state[0]["lane"]["own"]))
+        return Refold(state, self.strategy, quote, self.instruments)
+
+    def _shadow(self, files: Files) -> Refold | None:
+        """The fold that keeps states beside sealed segments; a strategy in plain Python is not called by two threads,
+        so a session of one is recovered from its beginning."""
+        if self.strategy is None or self.strategy.external:
+            return None
+        return sealed_state(files, self.out, self._refold)
+
+    def _recover(self) -> Manifest:
+        manifest = read_manifest(self.out)
+        told: dict[str, object] = {"mode": self.mode, "config": self._config_kept()}
+        if self.strategy is not None:
+            told |= {"code": CODE_HASH, "strategy": self.strategy.sha256}
+        check_same(manifest, self.out, **told)
+        self.instruments = instruments_of(manifest.instruments)
+        files = put_in_order(self.out / "log")
+        for note in files.notes:
+            self.say("recovered", note=note)
+        self._enter_sealed(manifest, files)
+        unsaid, state = empty(0), None
+        if self.strategy is not None:
+            refold, unsaid = fold_again(files, self.out, self._refold)
+            state = refold.state
+            self.say("recovered", records=files.records, refolded=refold.inputs, unsaid=int(unsaid.size))
+        else:
+            self.say("recovered", records=files.records)
+        manifest.status = "running"
+        manifest.informational.ended = ""
+        write_manifest(self.out, manifest)
+        self._start_log(manifest, files, unsaid, state)
+        return manifest
+
+    def _enter_sealed(self, manifest: Manifest, files: Files) -> None:
+        """Segments that were sealed just before the end enter the manifest now, with their counts."""
+        from pinnacle.log.segment import read_segment
+
+        known = {entry.name for entry in manifest.segments}
+        for path in files.sealed:
+            if path.name not in known:
+                rows = 0
+                for records in read_segment(path):
+                    count(records, manifest.counts)
+                    rows += records.size
+                entry = SegmentEntry(name=path.name, rows=rows, sha256=file_sha256(path), kind="parquet")
+                manifest.segments.append(entry)
+
+    async def _find_instruments(self, http: Http) -> list[Instrument]:
+        """Ticks and lots from the config, or else from the venues."""
+        known = {one.name: one.instrument(self.where) for one in self.config.instruments}
+        for name in dict.fromkeys(one.venue for one in self.config.instruments):
+            protocol = venue(name)
+            unknown = [one.symbol for one in self.config.instruments if one.venue == name and known[one.name] is None]
+            if not unknown:
+                continue
+            url = self._address(name).rest + protocol.instruments_path(unknown)
+            found = {one.symbol: one for one in protocol.instruments(await fetch_text(http, url))}
+            for symbol in unknown:
+                if symbol not in found:
+                    raise OperatorError(
+                        f"{self.where}: {name} lists no instrument {symbol}; see the venue's own list for its spelling"
+                    )
+                known[f"{name}:{symbol}"] = found[symbol]
+        instruments = [known[one.name] for one in self.config.instruments]
+        assert all(instruments)
+        return [one for one in instruments if one is not None]
+
+    def _config_kept(self) -> dict[str, Any]:
+        """The config as the manifest keeps it; a session records everything it hears."""
+        config = msgspec.to_builtins(self.config)
+        config["run"]["record"] = "full"
+        return {key: value for key, value in config.items() if key != "live"}
+
+    def _new_manifest(self) -> Manifest:
+        strategy = self.strategy
+        return Manifest(
+            run_id=os.urandom(16).hex(),
+            mode=self.mode,
+            status="running",
+            code_hash=CODE_HASH,
+            versions=versions(),
+            config={**self._config_kept(), "live": msgspec.to_builtins(self.config.live)},
+            strategy=None
+            if strategy is None
+            else StrategySource(path=strategy.path, name=strategy.name, sha256=strategy.sha256, source=strategy.source),
+            params={} if strategy is None else strategy.values(self.config.strategy.params, self.where),
+            instruments=instrument_rows(self.instruments),
+            seed=self.config.run.seed,
+            informational=Informational(started=now_text()),
+        )
+
+    def _begin(self) -> None:
+        """First of all every book is stale: nothing was heard yet."""
+        now_ns = self.clock.now_ns()
+        if isinstance(self.ear, Engine):
+            expired = self.ear.begin(now_ns)
+            if expired:
+                self.say("expired", orders=expired, why="the simulated venue ended with its process")
+        self._all_links(LINK_DOWN, CAUSE_START, now_ns)
+        self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
+
+    # --- while it runs --------------------------------------------------------------------------------------------
+    def _address(self, name: str) -> Address:
+        """Where a venue is: what the config says, else its public hosts."""
+        own, public = self.config.live.venues.get(name), venue(name).ADDRESS
+        if own is None:
+            return public
+        return Address(websocket=own.websocket or public.websocket, rest=own.rest or public.rest)
+
+    def _feeds(self, http: Http, tape: TapeFile | None) -> list[FeedConnection]:
+        venues = venue_table(self.instruments)
+        chance = random.Random(self.seed or None)
+        connections = []
+        for v, name in enumerate(venues):
+            followed = [
+                Followed(instrument=one, venue=v, index=k, depth=self.config.live.depth)
+                for k, one in enumerate(self.instruments)
+                if one.venue == name
+            ]
+            address = self._address(name)
+            for n, feed in enumerate(venue(name).feeds(followed, address)):
+                if self.config.live.silence_ms:
+                    feed.silence_ns = round(self.config.live.silence_ms * 1e6)
+                connections.append(
+                    FeedConnection(
+                        f"{name}/{n}", feed, address, self._route, http, self.clock,
+                        random.Random(chance.getrandbits(64)), self.hear, self._fail, self.say, tape,
+                    )
+                )  # fmt: skip
+        return connections
+
+    def _tape(self) -> TapeFile | None:
+        if not self.config.live.tape:
+            return None
+        number = len(list((self.out / "tape").glob("*.zst"))) if (self.out / "tape").is_dir() else 0
+        return TapeFile(self.out / "tape" / f"tape-{number:06d}.jsonl.zst")
+
+    def hear(self, events: np.ndarray, now_ns: int) -> None:
+        """Events of one moment, and what is due by then; then see when something is due next."""
+        self.ear.hear(events, now_ns)
+        due_ns = self.ear.due_ns()
+        if due_ns < self._timer_ns:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_ns = due_ns
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, (due_ns - now_ns) / 1e9), self._due)
+
+    def _due(self) -> None:
+        self._timer, self._timer_ns = None, NEVER
+        try:
+            self.hear(_EMPTY, self.clock.now_ns())
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._stop.set()
+
+    async def _converse(self, http: Http, tape: TapeFile | None) -> None:
+        """Connect, listen, and let time go by until it is stopped."""
+        feeds = self._feeds(http, tape)
+        self._connections = feeds
+        control = ControlServer(self.out, self._answer)
+        await control.start()
+        # The first call has loaded or compiled what it needs.
+        self.hear(_EMPTY, self.clock.now_ns())
+        tasks = [asyncio.create_task(feed.connection.run()) for feed in feeds]
+        ticking = asyncio.create_task(self._ticks(feeds))
+        for task in (*tasks, ticking):
+            task.add_done_callback(self._task_done)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), self.stop_after_s or None)
+        try:
+            if self._failure is None:
+                await self._pull_quotes()
+        finally:
+            control.close()
+            for task in (ticking, *tasks):
+                task.cancel()
+            await asyncio.gather(ticking, *tasks, return_exceptions=True)
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            error = task.exception()
+            assert error is not None
+            self._fail(error)
+
+    async def _pull_quotes(self) -> None:
+        """Say the last word, and wait for the orders to end."""
+        self.say("stopping")
+        if self.strategy is None:
+            return
+        self._operator(OPERATOR_KILL)
+        deadline = asyncio.get_running_loop().time() + STOP_S_MAX
+        while self.ear.open_orders() and self._failure is None and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+            self.hear(_EMPTY, self.clock.now_ns())
+
+    async def _ticks(self, feeds: list[FeedConnection]) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            jumped_ns = self.clock.check()
+            if jumped_ns:
+                self.say("clock jumped", ms=round(jumped_ns / 1e6))
+                self._all_links(LINK_STALE, CAUSE_CLOCK, self.clock.now_ns())
+                for feed in feeds:
+                    feed.connection.restart("the clock jumped")
+            for feed in feeds:
+                feed.tick()
+            self.log.tick()
+            free = os.statvfs(self.out)
+            if free.f_bavail * free.f_frsize < self.config.live.disk_free_mb << 20:
+                raise DiskError(
+                    f"{self.out}: less than {self.config.live.disk_free_mb} MB of its disk are free "
+                    "(live.disk_free_mb); quotes were pulled and the log is whole: free space and start again"
+                )
+
+    def _all_links(self, kind: int, cause: int, now_ns: int) -> None:
+        """Say of every instrument that its book is not to be trusted."""
+        venues = venue_table(self.instruments)
+        rows = empty(len(self.instruments))
+        for k, instrument in enumerate(self.instruments):
+            row = rows[k]
+            row["ts_ns"], row["kind"], row["aux"], row["flags"] = now_ns, kind, cause, LAST
+            row["venue"], row["instrument"] = venues.index(instrument.venue), k
+        self.hear(rows, now_ns)
+        self.say("links", state=KIND_NAMES[kind], cause=CAUSE_NAMES[cause])
+
+    def _operator(self, kind: int) -> None:
+        now_ns = self.clock.now_ns()
+        event = empty(1)
+        event["ts_ns"], event["kind"], event["flags"] = now_ns, kind, LAST
+        self.hear(event, now_ns)
+        self.say("operator", said=KIND_NAMES[kind])
+
+    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What the local door is asked."""
+        word = str(asked.get("do", ""))
+        if word == "stop":
+            self._stop.set()
+        elif word in _OPERATOR and self.strategy is not None:
+            try:
+                self._operator(_OPERATOR[word])
+            except PinnacleError as error:
+                self._fail(error)
+                return {"error": str(error)}
+        elif word != "status":
+            return {"error": f"{word!r} is not understood by a session of mode {self.mode}"}
+        return {"done": word, **self.status()}
+
+    def status(self) -> dict[str, Any]:
+        """What there is to say of the session now."""
+        return {
+            "mode": self.mode, "pid": os.getpid(), "records": self.log.records, "unsynced": self.log.unsynced,
+            **self.ear.told(), "connections": [one.told() for one in self._connections],
+        }  # fmt: skip
+
+    # --- the end --------------------------------------------------------------------------------------------------
+    def _end(self) -> Manifest:
+        """Seal the log, or after a failure close it as it is; the manifest says which."""
+        manifest, error = self.manifest, self._failure
+        if error is None:
+            self.log.finish()
+            manifest.status = "complete"
+            if isinstance(self.ear, Engine):
+                manifest.fingerprint = self.ear.fingerprint()
+            manifest.counts["heard"] = manifest.counts.get("inputs", 0)
+            manifest.informational.ended = now_text()
+            write_manifest(self.out, manifest)
+            self.say("stopped", **self.ear.told())
+            return manifest
+        self._last_words()
+        manifest.status = "interrupted" if isinstance(error, DiskError | KeyboardInterrupt) else "failed"
+        manifest.informational.ended = now_text()
+        try:
+            write_manifest(self.out, manifest)
+        except DiskError:
+            # It stays marked as running, which a start recovers from as well.
+            self.say("manifest not written", why="the disk is full")
+        self.say("failed", error=str(error))
+        if isinstance(error, OSError) and not isinstance(error, PinnacleError):
+            raise DiskError(f"{self.out}: {error.strerror or error}; the log is whole up to there") from error
+        raise error
+
+    def _last_words(self) -> None:
+        """After a failure: what works is cancelled in the log, if that can still be written; then it is closed."""
+        self.log.ending = True
+        try:
+            if self.log.whole and self.strategy is not None and isinstance(self._failure, DiskError | VenueError):
+                self._operator(OPERATOR_KILL if isinstance(self._failure, VenueError) else OPERATOR_PAUSE)
+        except PinnacleError as error:
+            self.say("last words not written", error=str(error))
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            self.log.abandon()
+
+
+def make_folder(out: Path) -> None:
+    """A folder for a session, or the one of a session to go on with.  Raises OperatorError for another kind."""
+    if out.exists() and not (out / "manifest.json").exists():
+        if not out.is_dir() or any(path.name != "lock" for path in out.iterdir()):
+            raise OperatorError(f"{out}: is there already and is no session's folder; choose a new --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(f"{out}: cannot be made: {error.strerror}; choose another --out") from None
+
+
+assert OUTPUT_KIND_MIN > OPERATOR_KILL

@@ -1,0 +1,51 @@
+"""Requests over HTTP with a bound on time and size: what a feed fetches, and what a start asks of a venue."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import aiohttp
+
+from pinnacle.limits import HTTP_BYTES_MAX, HTTP_S_MAX
+from pinnacle.transport.websocket import Route
+
+
+class Http:
+    """A pool of connections.  Use as an async context."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Http:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._route.tls(), limit_per_host=4),
+            timeout=aiohttp.ClientTimeout(total=HTTP_S_MAX),
+            auto_decompress=True,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def call(self, method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
+        """(status, body) of one request; (0, why) where no answer came.  Never raises for what the world does."""
+        assert self._session is not None
+        try:
+            async with self._session.request(
+                method, url, data=body or None, proxy=self._route.proxy or None, allow_redirects=False
+            ) as answer:
+                parts, size = [], 0
+                async for part in answer.content.iter_chunked(1 << 16):
+                    size += len(part)
+                    if size > HTTP_BYTES_MAX:
+                        return 0, f"{url}: more than {HTTP_BYTES_MAX} bytes".encode()
+                    parts.append(part)
+                return answer.status, b"".join(parts)
+        except TimeoutError:
+            return 0, f"{url}: no answer within {HTTP_S_MAX} s".encode()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return 0, f"{url}: {error or type(error).__name__}".encode()
