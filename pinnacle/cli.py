@@ -284,7 +284,6 @@ main.add_command(keys)
 main.add_command(log)
 main.add_command(with_listen(simulate))
 main.add_command(live)
-main.add_command(log)
 main.add_command(record)
 
 
