@@ -288,8 +288,9 @@ main.add_command(keys)
 main.add_command(doctor)
 main.add_command(live)
 main.add_command(log)
-main.add_command(record)
 main.add_command(with_listen(simulate))
+main.add_command(live)
+main.add_command(record)
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:

@@ -46,7 +46,7 @@ MARKET_STATE = 13  # aux: STATE_*, what the venue takes from now on; said to a m
 MARKET_KIND_MAX = 15  # kinds up to here are what the market says; history holds only these
 
 TIMER = 16
-ORDER_ACKNOWLEDGED = 20  # order_id rests at the venue with qty_lots open
+ORDER_ACKNOWLEDGED = 20  # order_id rests at the venue with qty_lots open; aux: the venue's number of it, if it has one
 ORDER_REJECTED = 21  # the place was refused; reason in flags
 ORDER_FILLED = 22  # qty_lots executed at price_ticks; aux: fee in money units, negative for a rebate
 ORDER_CANCELLED = 23  # the rest of the order was cancelled at our request
@@ -55,7 +55,9 @@ CANCEL_REJECTED = 25  # the cancel was refused: the order was gone already
 ORDER_UNKNOWN = 26  # the outcome of a request is not known
 ORDER_REPLACED = 27  # order_id rests at price_ticks with qty_lots open; a reason in flags: the venue did it by itself
 REPLACE_REJECTED = 28  # the replace was refused and the order stays as it was; reason in flags
+FILL_ID = 29  # aux: the venue's trade id of the ORDER_FILLED that comes next, by which a fill is counted once
 BALANCE = 30
+RECONCILED = 31  # an account was compared with ours; aux: DIFFERENCE_*, and the records that set it right come next
 OPERATOR_PAUSE = 40
 OPERATOR_RESUME = 41
 OPERATOR_FLATTEN = 42
@@ -121,6 +123,35 @@ END_REASON_NAMES = {
     1: "would_cross", 2: "unfilled", 3: "self_trade", 4: "price_filter", 5: "qty_filter", 6: "notional_filter",
     7: "no_liquidity", 8: "unknown_order", 9: "orders_max", 10: "state", 11: "duplicate", 12: "malformed",
     13: "venue_gone",
+}  # fmt: skip
+
+# what a comparison with the venue's account found (RECONCILED, in aux)
+DIFFERENCE_NONE = 0  # it is over; order_id: trade id up to which every fill of the instrument is known
+DIFFERENCE_FILL = 1  # a fill that we had not heard of
+DIFFERENCE_ENDED = 2  # an order that we believed open is not
+DIFFERENCE_OPEN = 3  # an order of this run that we believed gone is open: it is cancelled
+DIFFERENCE_FOREIGN = 4  # an order that this run did not place; order_id: the venue's number of it; it is left alone
+DIFFERENCE_BALANCE = 5  # the position by fills moved by another amount than the venue's balance, qty_lots more there
+DIFFERENCE_BUST = 6  # a fill that we had counted is no more at the venue: for a person to decide
+DIFFERENCE_NAMES = {
+    0: "none", 1: "fill", 2: "ended", 3: "open", 4: "foreign", 5: "balance", 6: "bust",
+}  # fmt: skip
+
+# why trading stopped for good (OPERATOR_KILL) or for now (OPERATOR_PAUSE), in the reason bits; 0: the operator
+KILL_LOSS = 1
+KILL_ERRORS = 2  # too many refusals in a short time
+KILL_STALE = 3  # no whole book for too long
+KILL_LOG = 4  # the log could not be written
+KILL_REFUSED = 5  # the key, its rights or our address
+KILL_MISTAKE = 6  # the venue says that we asked for nonsense, or something that is in no table of ours
+HOLD_LINK = 8  # the private connection is not there, or the account was not compared yet
+HOLD_RATE = 9
+HOLD_CLOCK = 10
+HOLD_HALTED = 11
+HOLD_FUNDS = 12
+STOP_NAMES = {
+    0: "operator", 1: "loss", 2: "errors", 3: "stale", 4: "log", 5: "refused", 6: "mistake",
+    8: "link", 9: "rate", 10: "clock", 11: "halted", 12: "funds",
 }  # fmt: skip
 
 # what a venue takes (MARKET_STATE, in aux)

@@ -20,7 +20,7 @@ RANKS = {
     "event": 1, "instrument": 1,
     "config_live": 2, "config_optimize": 2, "config_simulate": 2, "kernels": 2, "log": 2, "fix": 2, "transport": 2, "vault": 2,
     "engine": 3, "config": 3, "strategy": 3, "resources": 3, "venues": 3, "models": 3,
-    "history": 4, "dialects": 4,
+    "history": 4, "dialects": 4, "execution": 4,
     "run": 5,
     "optimize": 6, "report": 6, "watch": 6,
     "sweep": 7,
@@ -42,6 +42,7 @@ ONLY = {
 NEVER = {
     "venues": {"transport", "run"},
     "dialects": {"transport", "engine"},
+    "execution": {"transport", "dialects", "history"},
     "transport": {"event", "instrument"},
     "report": {"run", "engine", "kernels", "history", "optimize"},
     "optimize": {"report"},
@@ -68,6 +69,7 @@ OUTSIDE = {
     "fix": CLOCKS_AND_DOORS | {"os"},
     "venues": CLOCKS_AND_DOORS | {"os"},
     "dialects": CLOCKS_AND_DOORS | {"os"},
+    "execution": CLOCKS_AND_DOORS | {"os"},
 }
 MAY = {"kernels/jit.py": COMPILER_CACHE}
 
