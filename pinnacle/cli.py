@@ -15,15 +15,13 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
+from pinnacle.commands.doctor import doctor
 from pinnacle.commands.keys import keys
 from pinnacle.commands.listen import with_listen
-from pinnacle.commands.log import log
-from pinnacle.commands.simulate import simulate
-from pinnacle.commands.doctor import doctor
-from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.live import live
 from pinnacle.commands.log import log
 from pinnacle.commands.record import record
+from pinnacle.commands.simulate import simulate
 from pinnacle.errors import OperatorError, PinnacleError
 
 _INTERRUPTED = 130
@@ -283,14 +281,8 @@ def report(run: Path, as_json: bool) -> None:
         click.echo(f"\nreport  {screen.shown(run / 'report.html')}")
 
 
-main.add_command(data)
-main.add_command(keys)
-main.add_command(doctor)
-main.add_command(live)
-main.add_command(log)
-main.add_command(with_listen(simulate))
-main.add_command(live)
-main.add_command(record)
+for _command in (data, doctor, keys, live, log, record, with_listen(simulate)):
+    main.add_command(_command)
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:
