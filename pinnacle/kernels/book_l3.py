@@ -1,8 +1,8 @@
 """Order-by-order book (L3): every order of the venue, in its place in the queue at its price.
 
 Who stands where in a queue decides who is filled, and levels do not show it.  The orders live in one pool, linked in
-sequence at each price, and are found by the venue's id through a table; the price-level book is kept beside them as
-their view, so all that reads levels reads the same book whether orders or levels were heard.
+sequence at each price, and are found by the venue's id through a table (l3_ids); the price-level book is kept beside
+them as their view, so all that reads levels reads the same book whether orders or levels were heard.
 
 All work is O(1) except where a docstring says otherwise.  What Python owns: `books` (one BOOK_L3), `orders` (the pool)
 and `table`; kernels are given the first record of each.
@@ -16,6 +16,7 @@ import numpy as np
 
 from pinnacle.kernels.book import W, best_ticks, near_edge, next_below, place_window, set_level, ticks_of, x_of
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
+from pinnacle.kernels.l3_ids import PLACE_L3, enter_id, entry_of, forget_id
 from pinnacle.kernels.rows import nth
 from pinnacle.kernels.state import BOOK, NO_PRICE, reset_book, zeroed
 from pinnacle.limits import BOOK_WINDOW_TICKS, L3_ORDERS_MAX, L3_ORDERS_START, PRICE_TICKS_MAX, QTY_LOTS_MAX
@@ -38,9 +39,6 @@ ORDER_L3 = np.dtype(
     ]
 )
 assert ORDER_L3.itemsize == 64
-
-# One entry of the table of ids: open addressing, at most half full, no tombstones.
-PLACE_L3 = np.dtype([("order_id", "<i8"), ("place", "<i8")])
 
 BOOK_L3 = np.dtype(
     [
@@ -70,67 +68,12 @@ L3_FULL = -2  # the pool is full: grow it and say it again
 L3_DUPLICATE = -3  # an order with this id is in the book
 L3_REFUSED = -4  # a quantity, price or id that cannot be
 
-# Fibonacci hashing (Knuth, The Art of Computer Programming 6.4): ids that follow one another spread evenly.
-_SPREAD = 0x9E3779B97F4A7C15 - (1 << 64)
-
-
-# --- ids ----------------------------------------------------------------------------------------------------------
-@jit_inline
-def home_of(l3, order_id):
-    """The table's entry at which the search for an id begins."""
-    return ((int(order_id) * _SPREAD) >> int(l3["table_shift"])) & int(l3["table_mask"])
-
-
-@jit_inner
-def entry_of(l3, table, order_id):
-    """The table's entry that holds an id, -1 if none does."""
-    mask = l3["table_mask"]
-    k = home_of(l3, order_id)
-    while True:
-        known = nth(table, k)["order_id"]
-        if known == order_id:
-            return k
-        if known == 0:
-            return -1
-        k = (k + 1) & mask
-
 
 @jit
 def find(l3, orders, table, order_id):
     """The place in the pool of the order with this id, -1 (L3_UNKNOWN) if there is none."""
     k = entry_of(l3, table, order_id)
     return nth(table, k)["place"] if k >= 0 else -1
-
-
-@jit_inner
-def enter_id(l3, table, order_id, place):
-    """Remember where an order is.  Its id must not be in the table."""
-    mask = l3["table_mask"]
-    k = home_of(l3, order_id)
-    while nth(table, k)["order_id"] != 0:
-        k = (k + 1) & mask
-    entry = nth(table, k)
-    entry["order_id"] = order_id
-    entry["place"] = place
-
-
-@jit_inner
-def forget_id(l3, table, hole):
-    """Empty a table's entry, and move back those that had been pushed past it."""
-    mask = l3["table_mask"]
-    k = hole
-    while True:
-        k = (k + 1) & mask
-        entry = nth(table, k)
-        order_id = entry["order_id"]
-        if order_id == 0:
-            break
-        if ((k - home_of(l3, order_id)) & mask) >= ((k - hole) & mask):
-            empty = nth(table, hole)
-            empty["order_id"] = order_id
-            empty["place"] = entry["place"]
-            hole = k
-    nth(table, hole)["order_id"] = 0
 
 
 # --- queues -------------------------------------------------------------------------------------------------------
@@ -223,7 +166,9 @@ def show_again(l3, s):
         book["best"][o] = shown
     l3["hidden"] = 0
     for side in range(2):
-        if next_below(book, side, min(book["high"][side], W - 1) + 1) != book["best"][side]:
+        # The mark comes down to what is there: an order that once crossed far would be searched from for ever.
+        book["high"][side] = next_below(book, side, min(book["high"][side], W - 1) + 1)
+        if book["high"][side] != book["best"][side]:
             l3["hidden"] = 1
 
 
@@ -355,9 +300,15 @@ def enter(l3, orders, table, order_id, s, x, price_ticks, qty_lots, owner, flags
 @jit_inner
 def take_out(l3, orders, table, place):
     """Remove the order at a place, whatever is open of it."""
+    take_out_entry(l3, orders, table, entry_of(l3, table, nth(orders, place)["order_id"]), place)
+
+
+@jit_inner
+def take_out_entry(l3, orders, table, k, place):
+    """The same of an order whose entry k in the table is known."""
     order = nth(orders, place)
     s, x = np.int64(order["s"]), np.int64(order["x"])
-    forget_id(l3, table, entry_of(l3, table, order["order_id"]))
+    forget_id(l3, table, k)
     leave(l3, orders, s, x, place)
     change_level(l3, s, x, -order["qty_lots"])
     order["order_id"] = 0
@@ -421,7 +372,7 @@ def remove(l3, orders, table, order_id):
     if k < 0:
         l3["unknown"] += 1
         return L3_UNKNOWN
-    take_out(l3, orders, table, nth(table, k)["place"])
+    take_out_entry(l3, orders, table, k, nth(table, k)["place"])
     return DONE
 
 

@@ -27,7 +27,7 @@ from pinnacle.event import (
 )
 from pinnacle.kernels.account import fee_units
 from pinnacle.kernels.book import W, next_below
-from pinnacle.kernels.book_l3 import enter, entry_of, shrink, take_out
+from pinnacle.kernels.book_l3 import enter, shrink, take_out
 from pinnacle.kernels.exchange_state import (
     STP_DECREMENT,
     TAKING,
@@ -38,6 +38,7 @@ from pinnacle.kernels.exchange_state import (
     say_trade,
 )
 from pinnacle.kernels.jit import jit_inline, jit_inner
+from pinnacle.kernels.l3_ids import entry_of
 from pinnacle.kernels.rows import nth
 from pinnacle.kernels.venue import STP_EXPIRE_BOTH, STP_EXPIRE_MAKER, STP_EXPIRE_TAKER, STP_NONE
 from pinnacle.limits import EXCHANGE_OUT_RECORDS, EXCHANGE_ROOM_MIN, PARTICIPANT_ORDER_ID_MAX

@@ -37,15 +37,25 @@ from pinnacle.limits import BOOK_WINDOW_TICKS
 W = BOOK_WINDOW_TICKS
 
 
-@jit_inner
-def order_moved(sim, desks, resting, points, row):
-    """A recorded order joined the queue at a price or left it, in whole or in part; the row says what rests there now.
+@jit_inline
+def order_told(sim, desks, resting, points, row):
+    """A recorded order joined the queue at a price or left it, in whole or in part, and whom its side now meets."""
+    me, s = np.int64(row["instrument"]), 0 if row["side"] > 0 else 1
+    order_moved(sim, desks, resting, row, me, s)
+    # Asked here, because most rows end with it and a call that hands on an array costs as much as all before it.
+    site = sim["site"][me]
+    if site["count"][1 - s] != 0 and sim["book"][me]["best"][s] + site["best"][1 - s] >= W - 1:
+        meet(sim, desks, resting, points, me, s)
 
-    Of one that left, the row before it said the stamp (site.mover).
+
+@jit_inner
+def order_moved(sim, desks, resting, row, me, s):
+    """The level is what the row says, and our orders there learn of it if it was ahead of them.
+
+    Of an order that left, the row before said the stamp (site.mover).
     """
-    me, kind, s = np.int64(row["instrument"]), np.int64(row["venue_kind"]), 0 if row["side"] > 0 else 1
+    kind, lots = np.int64(row["venue_kind"]), row["qty_lots"]
     book, site = sim["book"][me], sim["site"][me]
-    lots = row["qty_lots"]
     stamp = site["mover"]
     site["mover"] = 0
     if kind == JOINED:
@@ -56,11 +66,10 @@ def order_moved(sim, desks, resting, points, row):
     if x >= 0:
         change = lots - book["lots"][s, x]
         set_level(book, s, x, lots)
-        if kind != JOINED and site["head"][s, x] != 0:
+        if kind != JOINED and site["low"][s] <= x and x <= site["best"][s] and site["head"][s, x] != 0:
             shift_fronts(site, resting, s, x, change, stamp)
         if kind == LEFT and site["taken_count"] != 0 and site["taken"][s, x] != 0:
             leave_taken(sim, desks, me, s, x, -change, stamp)
-        meet(sim, desks, resting, points, me, s)
 
 
 @jit_inline

@@ -24,7 +24,7 @@ from pinnacle.event import (
     TRADE,
 )
 from pinnacle.kernels.book import clear, set_level, x_of
-from pinnacle.kernels.fifo import all_left, order_moved, trade_told
+from pinnacle.kernels.fifo import all_left, order_told, trade_told
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
 from pinnacle.kernels.order_rows import JOINED, JOINED_AHEAD, LEFT, WHO
 from pinnacle.kernels.queue import EXACT, front_after_depth
@@ -111,7 +111,7 @@ def hear_venue_rare(sim, desks, resting, points, row):
     elif kind == WHO:
         site["mover"] = row["qty_lots"]
     elif kind == JOINED or kind == LEFT or kind == JOINED_AHEAD:
-        order_moved(sim, desks, resting, points, row)
+        order_told(sim, desks, resting, points, row)
     else:
         clear(book, np.int64(row["side"]), row["price_ticks"])
         if exact:

@@ -25,16 +25,17 @@ from pinnacle.kernels.book_l3 import (
     change_level,
     clear,
     enter,
-    entry_of,
     head_of,
     join,
     leave,
     possible,
     shrink,
     take_out,
+    take_out_entry,
     x_for,
 )
 from pinnacle.kernels.jit import jit, jit_inline, jit_inner
+from pinnacle.kernels.l3_ids import entry_of
 from pinnacle.kernels.rows import nth
 from pinnacle.kernels.state import NO_PRICE
 
@@ -227,7 +228,7 @@ def changed(l3, orders, table, walk, event, heard, n):
     shown = book["best"][1 - s]
     if event["kind"] == ORDER_DELETE or lots == 0:
         remember_gone(walk, event["order_id"], before, stamp)
-        take_out(l3, orders, table, place)
+        take_out_entry(l3, orders, table, k, place)
         n = say_left(l3, event, s, x, before, stamp, shown, heard, n)
     elif not possible(price, lots):
         l3["refused"] += 1

@@ -16,7 +16,7 @@ from pinnacle.event import ASK, BID, BOOK_LEVEL, EVENT, ORDER_ADD, ORDER_DELETE,
 from pinnacle.kernels.book_l3 import move_window, new_book_l3
 from pinnacle.kernels.order_rows import AHEAD, HEARD_FULL, HEARD_ROOM_MIN, ORDERS_FULL, WALK, WALKED, hear_orders
 from pinnacle.kernels.state import NO_PRICE
-from pinnacle.limits import BOOK_WINDOW_TICKS, L3_ORDERS_MAX
+from pinnacle.limits import BOOK_WINDOW_TICKS, L3_ORDERS_MAX, L3_WALK_ORDERS_START
 from pinnacle.log.segment import read_segment
 
 _ORDER_KINDS = (ORDER_ADD, ORDER_MODIFY, ORDER_DELETE)
@@ -40,7 +40,7 @@ class OrderWalk:
     """The book of one recording of single orders, and the rows it becomes, a batch at a time."""
 
     def __init__(self) -> None:
-        self._book = new_book_l3()
+        self._book = new_book_l3(L3_WALK_ORDERS_START)
         self._walk = np.zeros(1, WALK)
         self._walk["entries"] = AHEAD
 

@@ -53,6 +53,7 @@ def attempt(tmp_path: Path, *args: str | Path) -> str:
         (["--data", "gemini:BTCUSD=configs/default.toml"], "it has binance-usdm:BTCUSDT, binance:BTCUSDT"),
         (["--data", "pyproject.toml"], "has 2 instruments; say whose data"),
         (["--set", "queue.model=powr"], "default.toml --set queue.model=powr: queue.model is 'powr'"),
+        (["--set", "queue.model=exact"], "queue.model of binance-usdm:BTCUSDT is exact, and its history holds levels"),
         (["--set", "queue.modle=log"], "unknown key 'modle' in queue (did you mean model?)"),
         (["--set", "run.seed=x"], "run.seed is 'x', and must be a whole number"),
         (["--set", "strategy.params.half_spread_bps=-1"], "must be from 0.0 to 100.0 bps"),
