@@ -28,6 +28,7 @@ from pinnacle.models.generator import Generator
 from pinnacle.models.hawkes import fit_hawkes, points
 from pinnacle.models.zero_intelligence import fit_zero_intelligence
 from pinnacle.run.market import GeneratedMarket
+from tests.naive.background_naive import BackgroundNaive
 from tests.naive.exchange_naive import ExchangeNaive, Person
 from tests.simulated.capture import captured
 from tests.simulated.scene import (
@@ -132,6 +133,28 @@ def test_a_plain_engine_says_the_same_to_the_same_orders(name: str) -> None:
     # Everything it sends is an order that may be: nothing is refused, nothing is cancelled that is not there.
     kinds = Counter(record[8] for record in plain.said if record[0] == 1)
     assert not {CANCEL_REJECTED, ORDER_REJECTED} & kinds.keys(), kinds
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plain_background_sends_the_same_orders(seed: int) -> None:
+    """Rates worked out anew from a list of all orders, each time, lead to the same orders at the same nanoseconds."""
+    made = market(GENERATORS["zero-intelligence"], seed)
+    exchange, flow = made.exchange.exchange[0], made.flow[0]
+    low, high, most = (int(exchange[field]) for field in ("price_min_ticks", "price_max_ticks", "qty_max_lots"))
+    plain = ExchangeNaive([Person() for _ in range(3)], low, high, most, int(exchange["units_per_ticklot"]))
+    for command in made.first_orders:
+        plain.obey(command)
+    tables = flow["limit_lots"].copy(), flow["market_lots"].copy(), flow["limit_scale"].copy()
+    naive = BackgroundNaive(zero_intelligence(), seed, plain, START_NS, made.first_orders.size, *tables)
+    fields = ("ts_ns", "kind", "order_id", "side", "price_ticks", "qty_lots", "flags")
+    for number, command in enumerate(captured(made, 1_500)):
+        sent = naive.act()
+        while sent is None:
+            sent = naive.act()
+        assert sent == tuple(int(command[name]) for name in fields), f"command {number} of seed {seed}"
+        plain.obey(command)
+        plain.said = []
+        naive.heard()
 
 
 def test_rates_are_those_it_was_given() -> None:
