@@ -100,15 +100,21 @@ class GeneratedMarket:
 
         Returns (EVENT[n], int32[n]): what the exchange said, and to whom.  Raises EngineStopped if its pool is full.
         """
+        return _joined(list(self._said_until(to_ns)))
+
+    def skip(self, to_ns: int) -> None:
+        """The same, and nobody listens: a warm-up of any length takes no memory."""
+        for _ in self._said_until(to_ns):
+            pass
+
+    def _said_until(self, to_ns: int) -> Iterator[Said]:
         assert to_ns >= self.now_ns
         self.now_ns = to_ns
         out = self.exchange.out[0]
-        said: list[Said] = []
-        while True:
+        code = loop.LETTERS_FULL
+        while code != loop.ENDED:
             code = loop.advance(self.flow[0], *self.exchange.args, self.rows, out, to_ns)
-            said.append(_taken(out))
-            if code == loop.ENDED:
-                return _joined(said)
+            yield _taken(out)
             self.attend(code)
 
     def submit(self, commands: np.ndarray) -> Said:

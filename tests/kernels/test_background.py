@@ -248,3 +248,29 @@ def test_a_stranger_rests_among_the_others_and_is_met() -> None:
     fills = rows[(to == 2) & (rows["kind"] == ORDER_FILLED)]
     assert int(fills["qty_lots"].sum()) == 7 and (fills["price_ticks"] == bid).all()
     assert (rows["kind"] == BOOK_LEVEL).any()
+
+
+@MODELS
+def test_strangers_commands_and_cuts_do_not_depend_on_each_other(name: str) -> None:
+    """The same commands of strangers at the same times give the same bytes, whoever asked for news in between."""
+    commands = orders_of(
+        *[
+            (START_NS + k * NS // 7, 2 + k % 2, k + 1, BUY if k % 2 else SELL, 10_000 + (k * 37) % 9 - 4, 3 + k % 5, 0)
+            for k in range(50)
+        ]
+    )
+
+    def said(cuts: list[int]) -> bytes:
+        made = market(GENERATORS[name], 21, participants=4)
+        parts = []
+        for part in np.split(commands, cuts):
+            if part.size and len(cuts) > 1:
+                parts.append(made.advance(max(made.now_ns, int(part["ts_ns"][0]) - NS // 100))[0])
+            parts.append(made.submit(part)[0])
+        parts.append(made.advance(START_NS + 9 * NS)[0])
+        return b"".join(rows.tobytes() for rows in parts)
+
+    whole = said([])
+    draw = np.random.default_rng(2)
+    assert said(sorted(draw.integers(0, 50, 20).tolist())) == whole
+    assert len(whole) > 64 * 500
