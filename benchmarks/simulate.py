@@ -5,8 +5,8 @@
 An event is a command that reached the exchange (the background's and our own) or an input that the engine heard (rows
 of the market, answers, timers); both counts are printed apart.  The loop is timed as a run calls it, with its log and
 observations written into their buffers; left out: making the market and its warm-up, what Python does with full
-buffers (they are emptied into nothing), reports.  Candidates of the background that came to nothing are work that is
-done and not counted.
+buffers (they are emptied into nothing), reports.  "per CPU s" leaves out the time that other processes had the core.
+Candidates of the background that came to nothing are work that is done and not counted.
 
 In the same run, for a ratio: the same background commands, obeyed by the plain twin of the matching engine that the
 tests compare with (tests/naive), without an engine, a strategy or a generator.
@@ -38,12 +38,12 @@ SCENARIOS = {
 }
 
 
-def driven(settings: tuple[str, ...], seconds: float, seed: int) -> tuple[float, World]:
-    """Seconds that one run of the loop took, and what it left."""
+def driven(settings: tuple[str, ...], seconds: float, seed: int) -> tuple[float, float, World]:
+    """(seconds that one run of the loop took, seconds of processor among them, what it left)."""
     run = prepare_simulation(None, None, ["run.snapshots=false", *settings], seed, None, seconds, None)
     world = World(run)
     record, observed = world.out[0], world.observed[0]
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.thread_time()
     while True:
         code = world.run()
         if code == loop.ENDED:
@@ -55,7 +55,7 @@ def driven(settings: tuple[str, ...], seconds: float, seed: int) -> tuple[float,
         else:
             assert code in (loop.POOL_FULL, loop.PAUSED), code
             world.market.attend(code)
-    return time.perf_counter() - began, world
+    return time.perf_counter() - began, time.thread_time() - began_cpu, world
 
 
 def naive_rate(count: int, seed: int) -> float:
@@ -88,24 +88,27 @@ def main() -> None:
     for settings in SCENARIOS.values():
         driven(settings, 1, 1)
     spent: dict[str, list[float]] = {name: [] for name in SCENARIOS}
+    spent_cpu: dict[str, list[float]] = {name: [] for name in SCENARIOS}
     worlds: dict[str, World] = {}
     for seed in range(1, args.rounds + 1):
         for name, settings in SCENARIOS.items():
-            seconds, worlds[name] = driven(settings, args.seconds, seed)
+            seconds, cpu, worlds[name] = driven(settings, args.seconds, seed)
             cursor, heard = worlds[name].cursor[0], int(worlds[name].state[0]["market"]["seq"]) + 1
             commands = int(cursor["commands"] + cursor["own_commands"])
             spent[name].append((commands + heard) / seconds)
+            spent_cpu[name].append((commands + heard) / cpu)
     plain = naive_rate(args.naive, 1)
-    columns = ("M events/s", "least", "M cmds/s", "M inputs/s", "x real time", "x plain")
+    columns = ("M events/s", "per CPU s", "least", "M cmds/s", "M inputs/s", "x real time", "x plain")
     print(f"{'':36s}" + "".join(f"{name:>12s}" for name in columns))
     for name, rates in spent.items():
+        per_cpu = statistics.median(spent_cpu[name]) / 1e6
         cursor, heard = worlds[name].cursor[0], int(worlds[name].state[0]["market"]["seq"]) + 1
         commands = int(cursor["commands"] + cursor["own_commands"])
         rate = statistics.median(rates)
         share = commands / (commands + heard)
         faster = args.seconds * rate / (commands + heard)
         print(
-            f"{name:36s}{rate / 1e6:12.2f}{min(rates) / 1e6:12.2f}{rate * share / 1e6:12.2f}"
+            f"{name:36s}{rate / 1e6:12.2f}{per_cpu:12.2f}{min(rates) / 1e6:12.2f}{rate * share / 1e6:12.2f}"
             f"{rate * (1 - share) / 1e6:12.2f}{faster:12,.0f}{rate * share / plain:12.0f}"
         )
     print(f"\nplain twin of the matching engine alone: {plain / 1e6:.4f} M commands/s")

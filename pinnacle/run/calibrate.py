@@ -20,6 +20,7 @@ from pinnacle.config import apply_settings, parse_config, put, read_toml
 from pinnacle.errors import HistoryError, OperatorError
 from pinnacle.history.catalog import list_catalog, open_catalog
 from pinnacle.history.history import History, SegmentHistory, open_history
+from pinnacle.history.options import ImportOptions
 from pinnacle.instrument import Instrument
 from pinnacle.log.manifest import replacing
 from pinnacle.models.events import Flow, order_flow
@@ -85,7 +86,10 @@ def calibrate(data: Path, config: str | None, settings: Sequence[str], out: Path
     if parsed.simulate is None:
         raise OperatorError(f"{where}: has no [simulate] to calibrate; leave CONFIG out for the shipped one")
     one = parsed.instruments[0]
-    history = _history(data, one.venue, one.symbol, one.instrument(where))
+    options = ImportOptions(
+        bridge=parsed.data.bridge, tickers=parsed.data.tickers, offset_ns=parsed.data.offset_ns
+    )  # fmt: skip
+    history = _history(data, one.venue, one.symbol, one.instrument(where), options)
     instrument = history.instrument
     target = out or Path(f"{instrument.symbol}.toml".replace("/", "-"))
     if target.exists():
@@ -132,7 +136,9 @@ def calibrate(data: Path, config: str | None, settings: Sequence[str], out: Path
     return Calibrated(target, beside, flow, zero, hawkes, informed, value, left_out)
 
 
-def _history(data: Path, venue: str, symbol: str, known: Instrument | None) -> History | SegmentHistory:
+def _history(
+    data: Path, venue: str, symbol: str, known: Instrument | None, options: ImportOptions
+) -> History | SegmentHistory:
     """The history that was meant: of a catalog, the config's instrument or the only one there is."""
     if not data.exists():
         raise OperatorError(f"--calibrate {data}: no such file or folder")
@@ -147,7 +153,7 @@ def _history(data: Path, venue: str, symbol: str, known: Instrument | None) -> H
                 )
             venue, symbol = there[0]
         return open_catalog(data, venue, symbol, None, None)
-    return open_history(data, known if data.suffix != ".parquet" else None)
+    return open_history(data, known if data.suffix != ".parquet" else None, options)
 
 
 def _write_tables(

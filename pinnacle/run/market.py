@@ -78,7 +78,7 @@ class GeneratedMarket:
             most = self.exchange.exchange[0]["qty_max_lots"]
             first["qty_lots"] = np.clip(first["qty_lots"], flow["least_lots"], most)
             self.first_orders = first
-            self.submit(first)
+            self._obey(first)
             begin(flow, self.exchange.exchange[0], start_ns)
         else:
             self.flow = zeroed(FLOW_STATE)
@@ -100,33 +100,44 @@ class GeneratedMarket:
 
         Returns (EVENT[n], int32[n]): what the exchange said, and to whom.  Raises EngineStopped if its pool is full.
         """
+        return _joined(list(self._said_until(to_ns)))
+
+    def skip(self, to_ns: int) -> None:
+        """The same, and nobody listens: a warm-up of any length takes no memory."""
+        for _ in self._said_until(to_ns):
+            pass
+
+    def _said_until(self, to_ns: int) -> Iterator[Said]:
         assert to_ns >= self.now_ns
         self.now_ns = to_ns
         out = self.exchange.out[0]
-        said: list[Said] = []
-        while True:
+        code = loop.LETTERS_FULL
+        while code != loop.ENDED:
             code = loop.advance(self.flow[0], *self.exchange.args, self.rows, out, to_ns)
-            said.append(_taken(out))
-            if code == loop.ENDED:
-                return _joined(said)
+            yield _taken(out)
             self.attend(code)
 
     def submit(self, commands: np.ndarray) -> Said:
         """Obey EVENT[n] of other participants (aux), whose ts_ns do not fall and are not before the last call's time.
 
-        Returns what the exchange said, as `advance` does; the background has heard it too.
+        The background goes on between them; at equal times it comes first.  Returns what the exchange said, as
+        `advance` does; the background has heard it too.
         """
-        if commands.size == 0:
-            return empty(0), np.zeros(0, np.int32)
-        assert int(commands["ts_ns"][0]) >= self.now_ns
-        self.now_ns = int(commands["ts_ns"][-1])
+        said: list[Said] = [(empty(0), np.zeros(0, np.int32))]
+        starts = np.flatnonzero(np.diff(commands["ts_ns"], prepend=-1))
+        for part in np.split(commands, starts[1:]):
+            if part.size:
+                said.append(self.advance(int(part["ts_ns"][0])))
+                said.append(self._obey(part))
+        return _joined(said)
+
+    def _obey(self, commands: np.ndarray) -> Said:
+        """Commands of one time that the background has reached."""
         out = self.exchange.out[0]
         said: list[Said] = []
         done = 0
         while done < commands.size:
-            done = loop.intrude(
-                self.flow[0], *self.exchange.args, self.rows, commands[0], done, commands.size, out
-            )  # fmt: skip
+            done = loop.intrude(self.flow[0], *self.exchange.args, self.rows, commands[0], done, commands.size, out)
             said.append(_taken(out))
             if self.exchange.exchange[0]["pause"] == PAUSE_POOL_FULL:
                 self.attend(loop.POOL_FULL)

@@ -208,7 +208,7 @@ class World:
         self.quote = bind(simulation.strategy, len(self.state[0]["lane"]["own"]))
         self.market = simulation.market(start_ns - round(config.simulate.warm_up_s * 1e9))
         self._take_rules(config.simulate.tickers)
-        self.market.advance(start_ns)
+        self.market.skip(start_ns)
         if self.market.flow[0]["next_ns"] == NEVER:
             raise OperatorError(
                 f"{simulation.where}: the market is over before the strategy starts; simulate.warm_up_s is "

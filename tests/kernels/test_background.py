@@ -28,6 +28,7 @@ from pinnacle.models.generator import Generator
 from pinnacle.models.hawkes import fit_hawkes, points
 from pinnacle.models.zero_intelligence import fit_zero_intelligence
 from pinnacle.run.market import GeneratedMarket
+from tests.naive.background_naive import BackgroundNaive
 from tests.naive.exchange_naive import ExchangeNaive, Person
 from tests.simulated.capture import captured
 from tests.simulated.scene import (
@@ -134,6 +135,28 @@ def test_a_plain_engine_says_the_same_to_the_same_orders(name: str) -> None:
     assert not {CANCEL_REJECTED, ORDER_REJECTED} & kinds.keys(), kinds
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plain_background_sends_the_same_orders(seed: int) -> None:
+    """Rates worked out anew from a list of all orders, each time, lead to the same orders at the same nanoseconds."""
+    made = market(GENERATORS["zero-intelligence"], seed)
+    exchange, flow = made.exchange.exchange[0], made.flow[0]
+    low, high, most = (int(exchange[field]) for field in ("price_min_ticks", "price_max_ticks", "qty_max_lots"))
+    plain = ExchangeNaive([Person() for _ in range(3)], low, high, most, int(exchange["units_per_ticklot"]))
+    for command in made.first_orders:
+        plain.obey(command)
+    tables = flow["limit_lots"].copy(), flow["market_lots"].copy(), flow["limit_scale"].copy()
+    naive = BackgroundNaive(zero_intelligence(), seed, plain, START_NS, made.first_orders.size, *tables)
+    fields = ("ts_ns", "kind", "order_id", "side", "price_ticks", "qty_lots", "flags")
+    for number, command in enumerate(captured(made, 1_500)):
+        sent = naive.act()
+        while sent is None:
+            sent = naive.act()
+        assert sent == tuple(int(command[name]) for name in fields), f"command {number} of seed {seed}"
+        plain.obey(command)
+        plain.said = []
+        naive.heard()
+
+
 def test_rates_are_those_it_was_given() -> None:
     """A refit of zero-intelligence flow finds each rate within its own error: limit orders, cancels, market orders."""
     made = market(GENERATORS["zero-intelligence"], 5)
@@ -225,3 +248,29 @@ def test_a_stranger_rests_among_the_others_and_is_met() -> None:
     fills = rows[(to == 2) & (rows["kind"] == ORDER_FILLED)]
     assert int(fills["qty_lots"].sum()) == 7 and (fills["price_ticks"] == bid).all()
     assert (rows["kind"] == BOOK_LEVEL).any()
+
+
+@MODELS
+def test_strangers_commands_and_cuts_do_not_depend_on_each_other(name: str) -> None:
+    """The same commands of strangers at the same times give the same bytes, whoever asked for news in between."""
+    commands = orders_of(
+        *[
+            (START_NS + k * NS // 7, 2 + k % 2, k + 1, BUY if k % 2 else SELL, 10_000 + (k * 37) % 9 - 4, 3 + k % 5, 0)
+            for k in range(50)
+        ]
+    )
+
+    def said(cuts: list[int]) -> bytes:
+        made = market(GENERATORS[name], 21, participants=4)
+        parts = []
+        for part in np.split(commands, cuts):
+            if part.size and len(cuts) > 1:
+                parts.append(made.advance(max(made.now_ns, int(part["ts_ns"][0]) - NS // 100))[0])
+            parts.append(made.submit(part)[0])
+        parts.append(made.advance(START_NS + 9 * NS)[0])
+        return b"".join(rows.tobytes() for rows in parts)
+
+    whole = said([])
+    draw = np.random.default_rng(2)
+    assert said(sorted(draw.integers(0, 50, 20).tolist())) == whole
+    assert len(whole) > 64 * 500

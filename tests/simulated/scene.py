@@ -97,7 +97,7 @@ def snapshot(made: GeneratedMarket) -> np.ndarray:
 
 def watched(made: GeneratedMarket, seconds: float, warm_up_s: float = 5.0) -> list[np.ndarray]:
     """What the market says over a stretch of time after a warm-up, as a recorder would have it: EVENT batches."""
-    made.advance(made.now_ns + round(warm_up_s * NS))
+    made.skip(made.now_ns + round(warm_up_s * NS))
     first = snapshot(made)
     rows, to = made.advance(made.now_ns + round(seconds * NS))
     kinds = rows["kind"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from pinnacle.config import parse_config, read_toml
 from pinnacle.models.claims import claimed
+from pinnacle.models.events import order_flow
 from pinnacle.models.facts import compare, measure
+from pinnacle.models.informed import fit_informed
+from pinnacle.models.value import fit_value
 from pinnacle.run.generated_facts import real_facts
 from pinnacle.run.market import GeneratedMarket
 from pinnacle.run.prepare_simulation import generator_of
@@ -25,8 +29,8 @@ MODELS = {
 SEED = 2
 
 
-def measured(model: str, excited: bool, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(facts of a market of the shipped config, their comparison with the real one)."""
+def shipped(model: str, excited: bool) -> tuple[GeneratedMarket, dict[str, list[float]]]:
+    """(a market of the shipped config, the facts of the real one)."""
     raw = read_toml(CONFIG)
     raw["simulate"] |= {"model": model, "excited": excited}
     config = parse_config(raw, CONFIG.name)
@@ -37,8 +41,14 @@ def measured(model: str, excited: bool, seconds: float) -> tuple[dict[str, Any],
     made = GeneratedMarket(
         instrument, generator_of(config.simulate, CONFIG.name), seed=SEED, start_ns=10**18, price_ticks=price
     )
-    found = measure(watched(made, seconds, 10.0), instrument)
-    return found, compare(real_facts(config.simulate.real_facts), found)
+    return made, config.simulate.real_facts
+
+
+def measured(model: str, excited: bool, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(facts of a market of the shipped config, their comparison with the real one)."""
+    made, real = shipped(model, excited)
+    found = measure(watched(made, seconds, 10.0), made.instrument)
+    return found, compare(real_facts(real), found)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -64,3 +74,19 @@ def test_each_model_adds_what_the_simpler_one_lacks() -> None:
     # What the mid takes back within a second is more than the half-spread that a maker earned.
     assert value(informed, "maker.loss_over_half_spread_1s") > 1.5
     assert value(informed, "impact.size_fifth_4") > 3.0 * max(value(plain, "impact.size_fifth_4"), 1.0)
+
+
+def test_what_takers_know_is_found_again() -> None:
+    """A refit of the informed market finds the volatility of its value within a quarter, and the share of informed."""
+    made, _ = shipped("informed", False)
+    flow = order_flow(watched(made, 600.0, 10.0), made.instrument)
+    fit = fit_informed(flow)
+    state = made.flow[0]
+    log_mean, log_sd = float(state["news_log_mean"]), float(state["news_log_sd"])
+    # Each step's mean square, as often as news came.
+    truth = math.sqrt(float(state["news_per_s"]) * math.exp(2.0 * log_mean + 2.0 * log_sd**2))
+    assert abs(fit.sigma_ticks / truth - 1.0) < 0.25, (fit.sigma_ticks, truth)
+    sent = float(state["takers_informed"]) / float(state["markets"])
+    assert abs(fit.share - sent) < 4.0 * fit.share_se + 0.02, (fit.share, sent)
+    value = fit_value(flow, fit, 2.0 * float(state["market_per_s"]))
+    assert 0.5 < value.news_per_s / float(state["news_per_s"]) < 2.0
