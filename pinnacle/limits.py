@@ -145,3 +145,7 @@ FEED_ROWS_MAX = 1 << 16
 FEED_SNAPSHOT_LEVELS = 8192
 # How long a simulation may be, s: a week.
 SIMULATED_SECONDS_MAX = 7 * 86_400
+# Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
+DELAYED_WRITES_MAX = 100_000
+# Executions of one symbol that aggregated trades are remembered of.
+AGGREGATED_TRADES_MAX = 10_000
