@@ -272,3 +272,7 @@ HOLD_NS = 2_000_000_000
 KILL_AGAIN_NS = 1_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
+# Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
+DELAYED_WRITES_MAX = 100_000
+# Executions of one symbol that aggregated trades are remembered of.
+AGGREGATED_TRADES_MAX = 10_000

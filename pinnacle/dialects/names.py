@@ -16,6 +16,7 @@ DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
     "coinbase": "pinnacle.dialects.coinbase:Coinbase",
     "gemini": "pinnacle.dialects.gemini:Gemini",
+    "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
 }
 
 

@@ -143,9 +143,9 @@ def test_trades_are_everyones_and_their_ids_have_no_gap() -> None:
     trades = [one["data"] for one in said if one["stream"].endswith("@trade")]
     ids = [one["t"] for one in trades]
     assert ids == list(range(first + 1, first + 1 + len(ids))) and len(ids) > 20
-    covered = [
-        k for one in said if one["stream"].endswith("aggTrade") for k in range(one["data"]["f"], one["data"]["l"] + 1)
-    ]
+    joined = [one["data"] for one in said if one["stream"].endswith("aggTrade")]
+    assert [one["a"] for one in joined] == list(range(joined[0]["a"], joined[0]["a"] + len(joined)))
+    covered = [k for one in joined for k in range(one["f"], one["l"] + 1)]
     assert covered == ids
     rest = body_of(rig.request("GET", f"/api/v3/trades?symbol=BTCUSDT&limit={len(ids)}"))
     assert [(one["id"], one["price"], one["qty"], one["isBuyerMaker"]) for one in rest] == [
