@@ -317,6 +317,7 @@ def peer_of(name: str, sample: Sample, bodies: list[bytes]) -> Callable[[], floa
 
         feed.http_conn.read = read
         if name == "bitstamp":
+            feed.last_update_id = {}
             for std, symbol in names.items():
                 book = next((body for key, body in answers.items() if symbol in key), None)
                 if book is not None:

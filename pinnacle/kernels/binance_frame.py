@@ -8,9 +8,9 @@ number off the tick, a diff that does not follow) is left to the caller untouche
 import numpy as np
 
 from pinnacle.event import ASK, BID, BOOK_LEVEL, BUY, LAST, SELL, TICKER, TRADE
-from pinnacle.kernels.book import W, next_below, set_price
 from pinnacle.kernels.digits import EXACT, NINE, ZERO, decimal_steps, integer
 from pinnacle.kernels.jit import jit, jit_inline
+from pinnacle.kernels.own_book import is_crossed, set_own
 from pinnacle.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
 
 DEPTH, TOP, TRADED, AGGREGATED = 1, 2, 3, 4
@@ -120,7 +120,7 @@ def single(data, ways, events, ts_ns, count):
 def diff(data, ways, books, events, ts_ns, count):
     """A diff: the same, or CROSSED.
 
-    books: BOOK[1], the feed's own copy, changed by the diff.  After CROSSED it is lost, and nothing else has changed.
+    books: OWN_BOOK[1], the feed's own copy, changed by the diff; after CROSSED it is lost, and all else as before.
     """
     way = ways[0]
     row, first_id, last_id, before_id, venue_ns = parse(data, way, events, ts_ns, count)
@@ -296,19 +296,14 @@ def _followed(begin, end, way, book, events, first_id, last_id, before_id, venue
             return np.int64(ODD)
     elif first_id > book_id + 1:
         return np.int64(ODD)
-    crossings = book["crossings"]
     for k in range(begin, end):
         row = events[k]
         row["aux"] = last_id
         row["ts_venue_ns"] = venue_ns
-        set_price(book, row["side"], row["price_ticks"], row["qty_lots"])
+        set_own(book, row["side"], row["price_ticks"], row["qty_lots"])
     if end > begin:
         events[end - 1]["flags"] = LAST
-    if book["crossings"] != crossings:
-        for s in range(2):
-            book["best"][s] = next_below(book, s, min(book["high"][s], W - 1) + 1)
-        bid, ask = book["best"][0], book["best"][1]
-        if bid >= 0 and ask >= 0 and bid + ask >= W - 1:
-            return np.int64(CROSSED)
+    if is_crossed(book):
+        return np.int64(CROSSED)
     way["last_id"] = last_id
     return np.int64(end)

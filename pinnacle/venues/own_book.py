@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinnacle.kernels.own_book import follow
-from pinnacle.kernels.state import BOOK, reset_book
+from pinnacle.kernels.own_book import OWN_BOOK, follow
 from pinnacle.venues.feed import Rows
 
 
 class OwnBook:
-    """A window of ticks a side; its 16 MB are address space until a level is written near.
+    """Which prices of a window have a level.
 
-    array: BOOK[1]; another one after each `clear`.
+    array: OWN_BOOK[1], another one after each `clear`.
     """
 
     __slots__ = ("array",)
@@ -22,8 +21,8 @@ class OwnBook:
 
     def clear(self) -> None:
         """Every level is gone.  A new book costs less than emptying a used one."""
-        self.array = np.zeros(1, BOOK)
-        reset_book(self.array[0])
+        self.array = np.zeros(1, OWN_BOOK)
+        self.array["best"] = -1
 
     def crossed(self, rows: Rows, begin: int, update_id: int, last: bool) -> bool:
         """Take the BOOK_LEVEL rows from `begin` on as one message; whether the book is crossed after it.

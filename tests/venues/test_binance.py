@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from pinnacle.errors import OperatorError
 from pinnacle.event import FUNDING, LAST, LINK_DOWN, LINK_GAP, LINK_STALE, LINK_UP, SELL, TICKER, TRADE
 from pinnacle.limits import SNAPSHOT_TRIES_MAX
-from pinnacle.venues.binance import ADDRESS, SPOT, BinanceFeed, feeds, instruments, instruments_path, recorded
+from pinnacle.venues.binance import ADDRESS, feeds, instruments, instruments_path, recorded
+from pinnacle.venues.binance_feed import BinanceFeed
+from pinnacle.venues.binance_market import SPOT
 from pinnacle.venues.binance_usdm import USDM
 from pinnacle.venues.binance_usdm import feeds as usdm_feeds
 from pinnacle.venues.feed import (
