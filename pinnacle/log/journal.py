@@ -143,7 +143,7 @@ class JournalReader:
                 at += size
             if parts:
                 # As bytes: joining structured arrays promotes and copies field by field, ten times slower.
-                yield np.concatenate(parts).view(EVENT)
+                yield (parts[0] if len(parts) == 1 else np.concatenate(parts)).view(EVENT)
             # A frame is condemned only as the first of a fresh read, because a chunk can end inside one.
             if at == 0:
                 if what:
