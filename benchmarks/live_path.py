@@ -35,14 +35,15 @@ from benchmarks.conditions import print_conditions, recordings
 from pinnacle.config import parse_config
 from pinnacle.config_live import Live
 from pinnacle.engine.strategy import bind, load_strategy
-from pinnacle.event import CANCEL, PLACE, empty
+from pinnacle.event import CANCEL, LAST, MARKET_KIND_MAX, PLACE, empty
 from pinnacle.log.manifest import Manifest, Versions
+from pinnacle.log.reader import LogReader
 from pinnacle.resources import find_file
 from pinnacle.run.connections import FeedConnection
 from pinnacle.run.keeper import Keeper
 from pinnacle.run.livelog import LiveLog
 from pinnacle.run.loop import Engine
-from pinnacle.run.recovery import Files, fold_again
+from pinnacle.run.recovery import Files, fold_again, put_in_order
 from pinnacle.run.refold import Refold
 from pinnacle.run.settings import engine_state
 from pinnacle.transport.clock import Clock
@@ -214,15 +215,26 @@ def journal_append(folder: Path) -> None:
     journal.close()
 
 
+def repeat(bench: Bench, records: int) -> None:
+    """Let the session hear its own messages again, until its log is so long."""
+    heard = np.concatenate(list(LogReader(bench.folder / "log" / "log-000000.journal").records()))
+    market = heard[heard["kind"] <= MARKET_KIND_MAX]
+    messages = np.split(market, np.flatnonzero(market["flags"] & LAST) + 1)[:-1]
+    while bench.log.records < records:
+        for message in messages:
+            now_ns = bench.clock.now_ns()
+            message["ts_ns"] = now_ns
+            bench.engine.hear(message, now_ns)
+
+
 def recovery(bench: Bench) -> None:
     """The log of the session above, repeated to some millions, folded again as a start does."""
+    repeat(bench, 2_000_000)
     records = bench.log.records
     bench.log.abandon()
     best = 0.0
     folded = 0
     for _ in range(3):
-        from pinnacle.run.recovery import put_in_order
-
         start = time.perf_counter()
         files = put_in_order(bench.folder / "log")
         opened = time.perf_counter()

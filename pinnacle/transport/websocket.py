@@ -188,6 +188,8 @@ async def connect(
     host, secure = parts.hostname or "", parts.scheme == "wss"
     port = parts.port or (443 if secure else 80)
     opened: asyncio.Future[None] = loop.create_future()
+    # Whoever gives up waiting for it has its own reason to tell.
+    opened.add_done_callback(lambda told: told.cancelled() or told.exception())
     made: list[WebSocket] = []
 
     def factory() -> WebSocket:
@@ -211,12 +213,14 @@ async def connect(
         why = f"the host does not resolve ({error.strerror})"
     except (OSError, WebSocketException) as error:
         why = f"cannot be reached ({error})"
+    except BaseException:
+        if made:
+            made[0].drop("given up")
+        raise
     else:
         return made[0]
     if made:
         made[0].drop(why)
-    if opened.done() and not opened.cancelled():
-        opened.exception()
     raise VenueError(f"{parts.scheme}://{host}:{port}: {why}")
 
 

@@ -10,7 +10,7 @@ from tests.cli.command import pinnacle
 
 
 def test_a_line_each_and_a_remedy_for_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offline: each part is named once; what is not ok says what to do; a vault that others may read is one."""
+    """Offline: every part is named once; what is not ok says what to do, as for a vault others may read."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     vault = tmp_path / "pinnacle" / "keys.vault"
     vault.parent.mkdir()
