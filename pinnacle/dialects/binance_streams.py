@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pinnacle import event as e
-from pinnacle.dialects.binance_public import INTERVALS, Public, aggregate
+from pinnacle.dialects.binance_public import INTERVALS, Aggregated, Public
 from pinnacle.dialects.binance_words import MS, ZERO
 from pinnacle.dialects.dialect import Session
 from pinnacle.dialects.market import Batch, MarketEvent
@@ -135,14 +135,14 @@ class Streams:
     def market(self, batch: Batch, skew_ns: int) -> None:
         """Say what is said at once, and keep what waits for its interval."""
         by_what = self._by_what[batch.instrument]
-        if by_what.get("trade") or by_what.get("aggTrade"):
-            trades = list(batch.events(e.TRADE))
-            for stream in by_what.get("trade", ()):
-                for trade in trades:
+        groups = self.public.hear(batch)
+        for stream in by_what.get("trade", ()):
+            for group in groups:
+                for trade in group.trades:
                     stream.say(self._trade(trade, batch.instrument, skew_ns))
-            for stream in by_what.get("aggTrade", ()):
-                for group in aggregate(trades):
-                    stream.say(self._agg_trade(group, batch.instrument, skew_ns))
+        for stream in by_what.get("aggTrade", ()):
+            for group in groups:
+                stream.say(self._agg_trade(group, batch.instrument, skew_ns))
         if by_what.get("depth"):
             for event in batch.events(e.BOOK_LEVEL):
                 for stream in by_what["depth"]:
@@ -162,9 +162,9 @@ class Streams:
             f'"T":{when},"m":{"true" if trade.side != BUY else "false"},"M":true}}'
         ).encode()
 
-    def _agg_trade(self, group: list[MarketEvent], k: int, skew_ns: int) -> bytes:
+    def _agg_trade(self, group: Aggregated, k: int, skew_ns: int) -> bytes:
         one = self.public.agg_trade(k, group)
-        one["T"] = (group[0].ts_ns + skew_ns) // MS
+        one["T"] = (group.trades[0].ts_ns + skew_ns) // MS
         return encode({"e": "aggTrade", "E": one["T"], "s": self.words.symbols[k]} | one)
 
     def _tickers(self, batch: Batch, streams: list[Stream] | tuple[()]) -> None:

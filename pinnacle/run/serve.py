@@ -34,14 +34,11 @@ class Client:
     def received(self, message: bytes) -> None:
         desk = self._desk
         now_ns = desk.advance()
-        if desk.faults.strikes("http_429", self.session.path) or desk.faults.strikes("http_5xx", self.session.path):
-            # A websocket has no status; the venue hangs up where it would refuse.
-            self.wire.cut()
-            return
         lost = desk.faults.strikes("lost_ack", self.session.path)
         before = len(self.session.outbox)
         self.session.receive(message, now_ns)
         if lost:
+            # News of what the message did are lost with the answer, as when the line breaks at that moment.
             del self.session.outbox[before:]
         desk.flush()
 
