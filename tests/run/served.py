@@ -11,6 +11,7 @@ from typing import Any
 
 from pinnacle.run.local_exchange import LocalExchange, prepare_exchange
 from pinnacle.run.serve import serve
+from pinnacle.transport.certificate import self_made
 from pinnacle.transport.server import Server
 
 
@@ -18,11 +19,17 @@ class Served:
     """What a test needs of it.  call: run a function in the server's thread, and its result."""
 
     def __init__(
-        self, exchange: LocalExchange, server: Server, loop: asyncio.AbstractEventLoop, lines: list[str]
+        self,
+        exchange: LocalExchange,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        lines: list[str],
+        secure_port: int,
     ) -> None:
         self.exchange, self.server, self.loop, self.lines = exchange, server, loop, lines
         self.desk = exchange.desk
         self.http, self.ws = f"http://127.0.0.1:{server.port}", f"ws://127.0.0.1:{server.port}"
+        self.wss = f"wss://127.0.0.1:{secure_port}"
         self.port = server.port
 
     def call(self, function: Any, *given: Any) -> Any:
@@ -41,8 +48,9 @@ def served(
     faults: Sequence[str] = (),
     send_buffer_bytes_max: int = 8 << 20,
     clients_max: int = 64,
+    certificate: Path | None = None,
 ) -> Iterator[Served]:
-    """Serve until the block ends."""
+    """Serve until the block ends; certificate: on a second port with TLS too, and where its certificate is written."""
     lines: list[str] = []
     exchange = prepare_exchange(
         None,
@@ -61,20 +69,24 @@ def served(
     ready, found = threading.Event(), []
 
     async def run() -> None:
+        secure = Server(exchange.desk)
         server = Server(exchange.desk, clients_max=clients_max, send_buffer_bytes_max=send_buffer_bytes_max)
         await server.start("127.0.0.1", 0)
+        if certificate is not None:
+            await secure.start("127.0.0.1", 0, self_made(certificate, "127.0.0.1"))
         stop = asyncio.Event()
-        found.append((server, asyncio.get_running_loop(), stop))
+        found.append((server, secure.port, asyncio.get_running_loop(), stop))
         exchange.desk.step()
         ready.set()
         await serve(exchange.desk, server, stop)
+        await secure.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     assert ready.wait(120)
-    server, loop, stop = found[0]
+    server, secure_port, loop, stop = found[0]
     try:
-        yield Served(exchange, server, loop, lines)
+        yield Served(exchange, server, loop, lines, secure_port)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
