@@ -17,6 +17,8 @@ DIALECTS = {
     "coinbase": "pinnacle.dialects.coinbase:Coinbase",
     "gemini": "pinnacle.dialects.gemini:Gemini",
     "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
+    "bitstamp": "pinnacle.dialects.bitstamp:Bitstamp",
+    "kraken": "pinnacle.dialects.kraken:Kraken",
 }
 
 

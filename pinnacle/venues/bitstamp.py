@@ -112,7 +112,7 @@ class BitstampFeed(Connection):
             frame = _frame(data)
             way = self._ways.get(frame.channel)
             if way is None or frame.event[:4] == "bts:":
-                self._control(frame, way)
+                self._control(frame, way, ts_ns)
             else:
                 way[1](way[0], frame, ts_ns, rows)
         except messages.UNREADABLE as error:
@@ -151,14 +151,19 @@ class BitstampFeed(Connection):
         rows.add(self._followed[k], ts_ns, time_ns, TRADE, side, ticks, lots, trade.id, resting)
 
     def _control(
-        self, frame: messages.Frame, way: tuple[int, Callable[[int, messages.Frame, int, Rows], None]] | None
+        self,
+        frame: messages.Frame,
+        way: tuple[int, Callable[[int, messages.Frame, int, Rows], None]] | None,
+        ts_ns: int,
     ) -> None:
         """Grants, heartbeats, and what the venue says of itself."""
         self.count(frame.event.removeprefix("bts:")[:40] if frame.event.startswith("bts:") else "of no known channel")
         if frame.event == "bts:subscription_succeeded":
             if way is not None and not frame.channel.startswith(_TRADES):
                 book = self.books[way[0]]
-                if not book.link.live and not book.tag:
+                if isinstance(book, OrderBook):
+                    book.granted(ts_ns)
+                elif not book.link.live and not book.tag:
                     book.ask()
                     self._collect(book)
         elif frame.event == "bts:request_reconnect":

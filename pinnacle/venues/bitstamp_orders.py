@@ -1,7 +1,8 @@
 """One Bitstamp book by single orders (channel live_orders): a REST book of orders and the events after it.
 
-Each event names the one before it, so a lost one is seen.  An order that comes to take is shown by the venue before it
-has traded; such a one is not of the book and is held aside until what is left of it rests.
+Each event names the one before it, so a lost one is seen, from the first event heard on; therefore the whole book is
+asked for after that one (or after some seconds, where nothing happens).  An order that comes to take is shown by the
+venue before it has traded; such a one is not of the book and is held aside until what is left of it rests.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pinnacle.venues.link import Link
 from pinnacle.venues.numbers import Numbers
 
 SECOND_NS = 1_000_000_000
+# A market in which nothing has happened for so long has a book all the same.
+_QUIET_NS = 5 * SECOND_NS
 CREATED, CHANGED, DELETED = "order_created", "order_changed", "order_deleted"
 
 
@@ -56,6 +59,7 @@ class OrderBook:
         self.tag = ""
         self._asked = self._tries = 0
         self._last_id = ""
+        self._granted_ns = 0
         self._held: list[tuple[str, messages.Body]] = []
         self._clear()
 
@@ -67,8 +71,12 @@ class OrderBook:
     def begin(self) -> None:
         """A new connection."""
         self.drop()
-        self._last_id, self._tries = "", 0
+        self._last_id, self._tries, self._granted_ns = "", 0, 0
         self.link.asked()
+
+    def granted(self, ts_ns: int) -> None:
+        """Events come from now on."""
+        self._granted_ns = ts_ns
 
     def drop(self) -> None:
         """Forget what is on its way."""
@@ -87,7 +95,9 @@ class OrderBook:
         self.ask(min(SECOND_NS << min(self._tries, 16), SNAPSHOT_WAIT_NS_MAX))
 
     def tick(self, ts_ns: int, rows: Rows) -> None:
-        """Nothing: events are chained."""
+        """Events are chained, so there is nothing to compare."""
+        if self._granted_ns and not self.link.live and not self.tag and ts_ns - self._granted_ns >= _QUIET_NS:
+            self.ask()
 
     def heard(self, frame: messages.Frame, ts_ns: int, rows: Rows) -> None:
         """One event.  Raises Malformed, ValueError."""
@@ -113,7 +123,9 @@ class OrderBook:
         if self.link.live:
             self._count("events applied")
             self._apply(frame.event, order, ts_ns, rows)
-        elif self.tag:
+        else:
+            if not self.tag:
+                self.ask()
             self._held.append((frame.event, order))
             if len(self._held) > BRIDGE_MESSAGES_MAX:
                 self._count("books that came too late")
@@ -123,6 +135,10 @@ class OrderBook:
     def whole(self, snapshot: messages.Orders, ts_ns: int, rows: Rows) -> None:
         """The book that was asked for.  Raises Malformed, ValueError."""
         time_ns, held = messages.time_ns(snapshot.microtimestamp), self._held
+        if held and messages.time_ns(held[0][1].microtimestamp) > time_ns:
+            self._count("books too old")
+            self.ask(SECOND_NS)
+            return
         self.drop()
         self._clear()
         self.link.begin(ts_ns, time_ns, rows)

@@ -376,6 +376,8 @@ def test_instruments(recordings):
 def test_garbage_gives_records_or_the_one_error(data, orders):
     """Bytes of messages changed, cut, or put in are never anything but records, a lost book, or Malformed."""
     venue = OrderVenue() if orders else Venue()
+    if orders:
+        venue.event("order_created", 1, BID, 90_00, 5)
     venue.answer()
     trade = (
         b'{"channel": "live_trades_btcusd", "data": {"amount": 6.33, "amount_str": "6.33", "buy_order_id": 135, "id":'
