@@ -1,0 +1,69 @@
+"""ccxt, which we did not write, trades at the local exchange by Coinbase's and Gemini's protocols over real sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.run.served import served
+
+ccxt = pytest.importorskip("ccxt")
+pytestmark = pytest.mark.peer
+# Gemini's keys for one account say so in their name, and ccxt takes no other.
+ACCOUNTS = 'accounts=[{name="demo", key="account-demo", secret="demo", balances={USD="1000000", BTC="10"}}]'
+
+
+def trade(client, symbol: str, errors: dict[str, type[Exception]]) -> None:
+    """Markets, book, balance, place, see, cancel, and what is refused."""
+    client.load_markets()
+    assert client.market(symbol)["active"] is not False
+    book = client.fetch_order_book(symbol)
+    assert 0 < book["bids"][0][0] < book["asks"][0][0]
+    assert client.fetch_ticker(symbol)["bid"] > 0
+    before = client.fetch_balance()["USD"]
+    price = round(book["bids"][0][0] * 0.97, 2)
+    placed = client.create_order(symbol, "limit", "buy", 0.01, price)
+    assert [one["id"] for one in client.fetch_open_orders(symbol)] == [placed["id"]]
+    assert client.fetch_order(placed["id"], symbol)["status"] == "open"
+    assert client.fetch_balance()["USD"]["free"] < before["free"]
+    client.cancel_order(placed["id"], symbol)
+    assert client.fetch_open_orders(symbol) == []
+    taken = client.create_order(symbol, "limit", "buy", 0.01, round(book["asks"][0][0] * 1.01, 2))
+    assert client.fetch_order(taken["id"], symbol)["filled"] == 0.01
+    assert client.fetch_my_trades(symbol)[-1]["order"] == taken["id"]
+    with pytest.raises(errors["funds"]):
+        client.create_order(symbol, "limit", "buy", 90, price)
+    with pytest.raises(errors["unknown"]):
+        client.cancel_order(errors["id"], symbol)
+
+
+def test_ccxt_trades_at_coinbase_exchange() -> None:
+    """coinbaseexchange: HMAC with passphrase."""
+    with served("coinbase") as one:
+        account = one.desk.dialect.house.accounts[0]
+        client = ccxt.coinbaseexchange(
+            {"apiKey": account.key, "secret": account.secret, "password": account.passphrase}
+        )
+        client.urls["api"] = {"public": one.http, "private": one.http}
+        unknown = "c01ba5e0-0d00-4000-8000-000000000001"
+        trade(client, "BTC/USD", {"funds": ccxt.InsufficientFunds, "unknown": ccxt.OrderNotFound, "id": unknown})
+        client.password = "wrong"
+        with pytest.raises(ccxt.AuthenticationError):
+            client.fetch_balance()
+
+
+def test_ccxt_trades_at_gemini() -> None:
+    """gemini: HMAC of a payload with a rising nonce."""
+    with served("gemini", [ACCOUNTS]) as one:
+        account = one.desk.dialect.house.accounts[0]
+        client = ccxt.gemini(
+            {
+                "apiKey": account.key,
+                "secret": account.secret,
+                "options": {"fetchMarketsFromAPI": {"fetchDetailsForAllSymbols": True}},
+            }
+        )
+        client.urls["api"] = {"public": one.http, "private": one.http}
+        trade(client, "BTC/USD", {"funds": ccxt.InsufficientFunds, "unknown": ccxt.OrderNotFound, "id": "1"})
+        client.secret = "wrong"
+        with pytest.raises(ccxt.ExchangeError):
+            client.fetch_balance()
