@@ -88,7 +88,8 @@ def test_ccxt_trades_at_coinbase_advanced() -> None:
     """coinbase: a token signed with Ed25519, as ccxt makes it for such a key."""
     with served("coinbase-advanced") as one:
         account = one.desk.dialect.house.accounts[0]
-        client = ccxt.coinbase({"apiKey": account.key, "secret": SEED})
+        options = {"fetchBalance": "v3PrivateGetBrokerageAccounts"}
+        client = ccxt.coinbase({"apiKey": account.key, "secret": SEED, "options": options})
         client.urls["api"]["rest"] = one.http
         unknown = "c01ba5e0-0d00-4000-8000-000000000001"
         trade(client, "BTC/USD", {"funds": ccxt.InsufficientFunds, "unknown": ccxt.BaseError, "id": unknown})
