@@ -15,6 +15,7 @@ from pinnacle.errors import OperatorError
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
     "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "coinbase-advanced": "pinnacle.dialects.coinbase_advanced:CoinbaseAdvanced",
     "gemini": "pinnacle.dialects.gemini:Gemini",
     "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
     "bitstamp": "pinnacle.dialects.bitstamp:Bitstamp",
