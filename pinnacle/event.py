@@ -149,9 +149,11 @@ HOLD_RATE = 9
 HOLD_CLOCK = 10
 HOLD_HALTED = 11
 HOLD_FUNDS = 12
+HOLD_OVER = 15  # of OPERATOR_RESUME and OPERATOR_FLATTEN: the end of a hold gives back what the operator wanted
 STOP_NAMES = {
     0: "operator", 1: "loss", 2: "errors", 3: "stale", 4: "log", 5: "refused", 6: "mistake",
     8: "link", 9: "rate", 10: "clock", 11: "halted", 12: "funds",
+    15: "over",
 }  # fmt: skip
 
 # what a venue takes (MARKET_STATE, in aux)

@@ -70,8 +70,9 @@ class Capabilities:
     amend: "" none, "reduce" (quantity down, same price), "full".  batch_max: places in one request.  cancel_all: ""
     none, "instrument", "account"; it may take foreign orders along, so it is for emergencies.  cancel_on_disconnect: of
     the session that placed.  dead_man_ns: the longest timeout of a dead-man's switch, 0 if there is none.
-    venue_ids_only: cancels need the venue's number, which the owner passes on.  windows, costs: for the budget; costs
-    by request, (name of the window, weight).
+    venue_ids_only: cancels need the venue's number, which the owner passes on.  order_life_ns: how long after it was
+    signed an order may still be taken, at most.  windows, costs: for the budget; costs by request, (name of the window,
+    weight).
     """
 
     venue: str
@@ -82,14 +83,16 @@ class Capabilities:
     cancel_on_disconnect: bool = False
     dead_man_ns: int = 0
     venue_ids_only: bool = False
+    order_life_ns: int = 5_000_000_000
     windows: tuple[Window, ...] = ()
     costs: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as a command names it.  flags: POST_ONLY, IOC, FOK, REDUCE of event.py.  venue_id: the venue's number as
-    the last Step of the order said it, 0 if none was."""
+    """An order as a command names it.  flags: POST_ONLY, IOC, FOK, REDUCE of event.py.  qty_lots: of a place, all of
+    it; of a replace, what is to be open.  venue_id: the venue's number as the last Step of the order said it, 0 if none
+    was.  done_lots: filled so far."""
 
     followed: Followed
     order_id: int
@@ -99,6 +102,7 @@ class Order:
     qty_lots: int
     flags: int = 0
     venue_id: int = 0
+    done_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,9 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a question.  number: as `ask_*` returned it.  cause: "" if it was answered; "unknown_order" if the
-    venue knows no such order; else why it was not answered.  more: of fills, there are more after the last one."""
+    venue knows no such order; else why it was not answered.  fills: with order_id None also for ours where the venue
+    tells only its own number, by which the owner knows.  more: there are more fills after the last one.
+    """
 
     number: int
     what: str
@@ -151,11 +157,10 @@ class Call:
 class Gateway(Protocol):
     """The private side of one account.
 
-     url: of the private websocket, below the venue's address.
-    sends: text frames; calls: HTTP requests; restart: not empty means close this connection and open another.  said:
-     what the venue said, in order (Step, Balance, Note, Answer).  The owner takes and clears these after every call.
-     ready: commands can be sent, and what happens to orders is heard.  retry_ns: our time before which the venue wants
-     no more requests, 0 for none.
+    url: of the private websocket, below the venue's address.  sends: text frames; calls: HTTP requests; restart: not
+    empty means close this connection and open another.  said: what the venue said, in order.  The owner takes and
+    clears these after every call.  ready: commands can be sent, and what happens to orders is heard.  retry_ns: our
+    time before which the venue wants no more requests, 0 for none.
     """
 
     capabilities: Capabilities

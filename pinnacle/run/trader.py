@@ -1,0 +1,194 @@
+"""What hears a session with real orders: compute, record, act, for every event, in the call that brought it.
+
+The engine's fold, the log, and the desks of the venues, without sockets and clocks: a session gives it market events,
+what the gateways heard, and the time.  A record is in the log before anything that follows from it is sent; what the
+venues say is heard one step at a time, so that each command meets a desk that knows what the engine knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pinnacle.engine.strategy import Strategy, raised
+from pinnacle.errors import DiskError
+from pinnacle.event import (
+    CANCEL,
+    LINK_DOWN,
+    LINK_GAP,
+    LINK_STALE,
+    LINK_UP,
+    PLACE,
+    TIMER,
+    empty,
+)
+from pinnacle.execution.desk import Desk
+from pinnacle.execution.safety import Safety
+from pinnacle.instrument import Instrument
+from pinnacle.kernels.orders import FREE
+from pinnacle.kernels.state import NEVER, OUT
+from pinnacle.kernels.step import fold
+from pinnacle.run.backtest import call_strategy, stopped
+from pinnacle.venues.gateway import Order
+
+
+class Log(Protocol):
+    """Where records are kept before anything is done about them."""
+
+    def append(self, records: np.ndarray) -> None:
+        """All of them, or none and DiskError."""
+
+
+class Trader:
+    """state: an array of one record, new or as a recovery left it.  quote: the strategy's address.  desks: one a venue.
+    failed: why the log could not be written; from then on only cancels are sent."""
+
+    def __init__(
+        self,
+        state: np.ndarray,
+        quote: int,
+        strategy: Strategy,
+        instruments: list[Instrument],
+        log: Log,
+        desks: Sequence[Desk],
+        safety: Safety,
+        timer_every_ns: int = 0,
+    ) -> None:
+        self.state, self._quote, self._strategy, self._instruments = state, quote, strategy, instruments
+        self._log, self._safety = log, safety
+        self.desks = {desk.venue: desk for desk in desks}
+        self._out = np.zeros(1, OUT)
+        self._lane, self._market = state[0]["lane"], state[0]["market"]
+        self._every_ns, self._timer_ns = timer_every_ns, int(NEVER)
+        self.failed: DiskError | None = None
+
+    def begin(self, now_ns: int, recovered: bool = False) -> None:
+        """Before the first event.  recovered: what the engine believes open is the desks' to find out about."""
+        if recovered:
+            self._adopt()
+        if self._every_ns:
+            self._timer_ns = now_ns + self._every_ns
+        for desk in self.desks.values():
+            desk.begin(now_ns)
+        self.settle(now_ns)
+
+    def _adopt(self) -> None:
+        for k, instrument in enumerate(self._instruments):
+            desk = self.desks[int(self._market["venue_of"][k])]
+            for one in self._lane["own"][k]["orders"]:
+                if one["status"] != FREE:
+                    order_id = int(one["order_id"])
+                    order = Order(
+                        desk.followed[k], order_id, desk.ids.text(order_id), int(one["side"]), int(one["price_ticks"]),
+                        int(one["qty_lots"]), int(one["flags"]),
+                    )  # fmt: skip
+                    desk.adopt(order, int(one["status"]), int(one["qty_lots"]) - int(one["open_lots"]))
+            assert desk.followed[k].instrument is instrument
+
+    # --- events ---------------------------------------------------------------------------------------------------
+    def hear(self, events: np.ndarray, now_ns: int) -> None:
+        """Market events of one moment.  Raises EngineStopped or StrategyError where the engine stops."""
+        if events.size:
+            for row in events[np.isin(events["kind"], _LINKS)]:
+                stale = self.desks[int(row["venue"])].stale
+                (stale.discard if row["kind"] == LINK_UP else stale.add)(int(row["instrument"]))
+            self._fold(events, now_ns)
+        self.settle(now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Time goes by: timers, questions, cancels that must be sent again, the end of holds."""
+        if now_ns >= self._timer_ns:
+            timer = empty(1)
+            timer[0]["kind"] = TIMER
+            self._fold(timer, now_ns)
+            self._timer_ns = now_ns + self._every_ns
+        self._safety.tick(now_ns)
+        self.settle(now_ns)
+        for desk in self.desks.values():
+            desk.tick(now_ns)
+        self.settle(now_ns)
+
+    def settle(self, now_ns: int) -> None:
+        """Hear all that is to be heard, one step at a time, until nothing follows from it any more."""
+        safety = self._safety
+        while True:
+            if safety.rows:
+                self._fold(safety.rows.popleft(), now_ns)
+                continue
+            for desk in self.desks.values():
+                if desk.rows:
+                    self._fold(desk.rows.popleft(), now_ns)
+                    break
+                if desk.gateway.said:
+                    desk.hear(desk.gateway.said.pop(0), now_ns)
+                    break
+            else:
+                return
+
+    # --- compute, record, act -------------------------------------------------------------------------------------
+    def _fold(self, events: np.ndarray, now_ns: int) -> None:
+        """Number the events, fold them, write both down, then do what was decided."""
+        if self.failed is not None:
+            return
+        seq = int(self._market["seq"]) + 1
+        events["seq"] = np.arange(seq, seq + events.size)
+        events["ts_ns"] = max(now_ns, int(self._market["ts_ns"]))
+        parts: list[np.ndarray] = []
+        heard = 0
+        while heard < events.size or self._lane["due"]:
+            heard = self._step(events, heard, parts)
+        outputs = np.concatenate(parts) if parts else empty(0)
+        records = events if not outputs.size else merged(events, outputs)
+        try:
+            self._log.append(records)
+        except DiskError as error:
+            self._fail(error, now_ns)
+            return
+        for command in outputs[np.isin(outputs["kind"], (PLACE, CANCEL))]:
+            self.desks[int(command["venue"])].command(command, now_ns)
+
+    def _step(self, events: np.ndarray, heard: int, parts: list[np.ndarray]) -> int:
+        record = self._out[0]
+        if self._lane["due"]:
+            call_strategy(self._strategy, self.state, self._out)
+        else:
+            try:
+                heard = int(fold(self.state[0], events, heard, self._quote, record))
+            except Exception as error:
+                if self._lane["calling"]:
+                    raise raised(self._strategy, error) from error
+                raise
+        count = int(record["count"])
+        if count:
+            parts.append(record["rows"][:count].copy())
+            record["count"] = 0
+        if self._lane["fault"]:
+            self.stop(int(events[0]["ts_ns"]))
+            raise stopped(self._strategy, self._instruments, int(self._lane["fault"]), self.state)
+        return heard
+
+    def _fail(self, error: DiskError, now_ns: int) -> None:
+        """The log cannot be written: nothing more is computed from what is heard, and everything is cancelled."""
+        self.failed = error
+        self.stop(now_ns)
+
+    def stop(self, now_ns: int) -> None:
+        """Cancel everything without the engine, which cannot decide any more; desks go on until the ends are heard."""
+        self._safety.killed = True
+        for desk in self.desks.values():
+            desk.sweep(now_ns)
+
+    def open_orders(self) -> int:
+        """Orders whose end was not heard."""
+        return sum(len(desk.orders) for desk in self.desks.values())
+
+
+def merged(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Inputs and the outputs that follow from them, in the order of the log."""
+    both = np.concatenate((inputs, outputs))
+    return both[np.argsort(both["seq"], kind="stable")]
+
+
+_LINKS = (LINK_UP, LINK_DOWN, LINK_GAP, LINK_STALE)

@@ -1,0 +1,167 @@
+"""Our process in a storm: feed, gateway, desk, engine and log as they are in a session, and a disk that outlives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinnacle.engine.strategy import Strategy, bind, load_strategy
+from pinnacle.errors import DiskError
+from pinnacle.event import LAST, LINK_DOWN, empty
+from pinnacle.execution.desk import Desk, Limits
+from pinnacle.execution.memory import Memory
+from pinnacle.execution.safety import Safety
+from pinnacle.instrument import Instrument
+from pinnacle.kernels.state import WAKE_FEED, WAKE_ORDER, WAKE_TIMER, new_state
+from pinnacle.run.refold import Refold
+from pinnacle.run.trader import Trader
+from pinnacle.venues.binance import feeds
+from pinnacle.venues.binance_gateway import ADDRESS, BinanceGateway
+from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
+
+RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
+POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
+TIMER_NS = 100_000_000
+
+
+class Killed(BaseException):
+    """The process died at this point; no handler of its own may notice."""
+
+
+class Disk:
+    """What was written, in whole appends: the journal proves that a torn one is dropped whole.
+
+    wrote: told of what is durable.  kill_after: appends after which the process dies, 0 for never; torn: the last one
+    is lost with it.  fail_after: appends after which the disk is full.
+    """
+
+    def __init__(self, wrote: Callable[[np.ndarray], None]) -> None:
+        self.parts: list[np.ndarray] = []
+        self.wrote = wrote
+        self.kill_after = self.fail_after = 0
+        self.torn = False
+
+    def append(self, records: np.ndarray) -> None:
+        if self.fail_after:
+            self.fail_after -= 1
+            if not self.fail_after:
+                self.fail_after = 1
+                raise DiskError("the disk is full")
+        dies = self.kill_after == 1
+        self.kill_after = max(0, self.kill_after - 1)
+        if dies and self.torn:
+            raise Killed
+        self.parts.append(records.copy())
+        self.wrote(records)
+        if dies:
+            raise Killed
+
+    def tear(self, chance: float) -> None:
+        """Outputs at the end of the last append that the tear took with it."""
+        last = self.parts[-1]
+        outputs = int(np.argmax(last[::-1]["kind"] < 128))
+        keep = last.size - int(outputs * chance)
+        self.parts[-1] = last[:keep]
+
+
+_STRATEGY: list[tuple[Strategy, int]] = []
+
+
+def strategy() -> tuple[Strategy, int]:
+    """The storm's strategy and its address, compiled once a process."""
+    if not _STRATEGY:
+        loaded = load_strategy(Path(__file__).parent / "wandering.py")
+        _STRATEGY.append((loaded, bind(loaded, 1)))
+    return _STRATEGY[0]
+
+
+def first_state(instrument: Instrument) -> np.ndarray:
+    """The engine before the first event."""
+    state = new_state(1)
+    market, lane = state[0]["market"], state[0]["lane"]
+    market["instruments"] = 1
+    lane["wake_on"] = WAKE_TIMER | WAKE_FEED | WAKE_ORDER
+    lane["checkpoint_every"], lane["checkpoint_seq"] = 500, 499
+    own = lane["own"][0]
+    own["traded"], own["units_per_ticklot"] = 1, instrument.units_per_ticklot
+    own["tick"], own["lot"] = float(instrument.tick), float(instrument.lot)
+    values = strategy()[0].values({}, "storm")
+    own["params"][: len(values)] = list(values.values())
+    risk = own["risk"]
+    risk["position_max_lots"], risk["order_max_lots"], risk["open_orders_max"] = POSITION_MAX, ORDER_MAX, OPEN_MAX
+    return state
+
+
+def refold(instrument: Instrument, parts: list[np.ndarray]) -> Refold:
+    """The log folded again; Diverged where it is not what its inputs make."""
+    loaded, quote = strategy()
+    fold = Refold(first_state(instrument), loaded, quote, [instrument])
+    for part in parts:
+        fold.take(part)
+    return fold
+
+
+class Process:
+    """One life of our process.  key: what signs."""
+
+    desk_of: type[Desk] = Desk
+
+    def __init__(self, instrument: Instrument, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
+        self.rows = Rows()
+        followed = Followed(instrument, 0, 0, depth=100)
+        self.feed = feeds([followed], ADDRESS)[0]
+        self.gateway = BinanceGateway([followed], ClientIds(RUN_ID), api_key, key)
+        self.safety, memory = Safety(), Memory()
+        loaded, quote = strategy()
+        recovered = bool(disk.parts)
+        if recovered:
+            again = refold(instrument, disk.parts)
+            state, unsaid = again.state, again.unsaid()
+            if unsaid.size:
+                disk.append(unsaid)
+            for part in disk.parts:
+                memory.take(part, self.safety)
+        else:
+            state = first_state(instrument)
+        self.last_ns = max(now_ns, int(disk.parts[-1]["ts_ns"].max()) if recovered else 0)
+        self.desk = self.desk_of(
+            self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=2_000_000_000)
+        )
+        self.trader = Trader(state, quote, loaded, [instrument], disk, [self.desk], self.safety, TIMER_NS)
+        self.trader.begin(self.last_ns, recovered)
+        down = empty(1)
+        down[0]["kind"], down[0]["flags"], down[0]["aux"] = LINK_DOWN, LAST, CAUSE_START
+        self.trader.hear(down, self.last_ns)
+
+    def now(self, wall_ns: int) -> int:
+        """The process's clock, which never goes back."""
+        self.last_ns = max(self.last_ns, wall_ns)
+        return self.last_ns
+
+    def of_feed(self, call: Callable[[], None], now_ns: int) -> None:
+        """Call the feed, and hear what it wrote."""
+        try:
+            call()
+        except Malformed as error:
+            self.feed.restart = self.feed.restart or str(error)
+        self.trader.hear(self.rows.take().copy(), now_ns)
+
+    def of_gateway(self, call: Callable[[], None], now_ns: int) -> None:
+        """Call the gateway, and hear what it said."""
+        try:
+            call()
+        except Malformed as error:
+            self.gateway.restart = self.gateway.restart or str(error)
+        self.trader.settle(now_ns)
+        self.desk.tick(now_ns)
+        self.trader.settle(now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Time goes by."""
+        self.of_feed(lambda: self.feed.tick(now_ns, self.rows), now_ns)
+        self.of_gateway(lambda: self.gateway.tick(now_ns), now_ns)
+        self.trader.tick(now_ns)
