@@ -14,6 +14,7 @@ import msgspec
 
 from pinnacle.dialects.dialect import Close, Dialect, Ping, Request, Response, Session
 from pinnacle.errors import OperatorError
+from pinnacle.limits import EXCHANGE_STEP_NS
 from pinnacle.transport.faults import Faults, FaultyWire
 from pinnacle.transport.server import GOING_AWAY, Answer, Server, Wire
 
@@ -29,6 +30,7 @@ class Client:
 
     def __init__(self, desk: Desk, session: Session, wire: Wire) -> None:
         self._desk, self.session, self.wire = desk, session, wire
+        session.unread_bytes = lambda: wire.waiting_bytes
         self._faulty = FaultyWire(wire, desk.faults, f"{session.path} {session.peer}", desk.later)
 
     def received(self, message: bytes) -> None:
@@ -89,8 +91,11 @@ class Desk:
 
     def advance(self) -> int:
         """Bring the market to the present; the venue's time."""
-        house = self.dialect.house
-        house.advance(self._clock())
+        house, now_ns = self.dialect.house, self._clock()
+        if house.now_ns:
+            while house.now_ns + EXCHANGE_STEP_NS < now_ns:
+                house.advance(house.now_ns + EXCHANGE_STEP_NS)
+        house.advance(now_ns)
         self.dialect.skew_ns = self.faults.skew_ns
         return house.now_ns + self.dialect.skew_ns
 
