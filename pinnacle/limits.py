@@ -146,7 +146,7 @@ FEED_SNAPSHOT_LEVELS = 8192
 # How long a simulation may be, s: a week.
 SIMULATED_SECONDS_MAX = 7 * 86_400
 # Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
-DELAYED_WRITES_MAX = 100_000
+DELAYED_WRITES_MAX = 10_000
 # Executions of one symbol that aggregated trades are remembered of.
 AGGREGATED_TRADES_MAX = 10_000
 # What a tape at full speed sends ahead of its reader: enough to keep it busy between two steps, far below the bound at

@@ -140,6 +140,8 @@ class Desk:
         def join(wire: Wire) -> Client:
             client = self.clients[made] = Client(self, made, wire)
             self.dialect.opened(made, self.advance())
+            # What was said while the handshake was under way is in no list of who waits any more.
+            client.flush()
             self.flush()
             return client
 
