@@ -21,7 +21,7 @@ import numpy as np
 
 from pinnacle.config import Config
 from pinnacle.engine.strategy import Strategy, bind
-from pinnacle.errors import DiskError, OperatorError, PinnacleError, VenueError
+from pinnacle.errors import DiskError, OperatorError, PinnacleError
 from pinnacle.event import (
     KIND_NAMES,
     LAST,
@@ -62,7 +62,7 @@ from pinnacle.transport.clock import Clock
 from pinnacle.transport.control import ControlServer
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
-from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_NAMES, CAUSE_START, Address, Followed
+from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_NAMES, CAUSE_START, Address, Followed
 from pinnacle.venues.venues import venue
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
@@ -105,6 +105,7 @@ class Session:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         live = self.config.live
         self._route = Route(ca_file=live.ca_file, proxy=live.proxy)
+        self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = NEVER
         async with Http(self._route) as http:
@@ -260,6 +261,12 @@ class Session:
             expired = self.ear.begin(now_ns)
             if expired:
                 self.say("expired", orders=expired, why="the simulated venue ended with its process")
+            told = self.ear.told()
+            if told["killed"]:
+                self.say("stopping", why="it was being stopped when it ended")
+                self._stop.set()
+            elif told["paused"]:
+                self.say("paused", why="the operator paused it, and has to resume it")
         self._all_links(LINK_DOWN, CAUSE_START, now_ns)
         self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
 
@@ -301,6 +308,8 @@ class Session:
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
         """Events of one moment, and what is due by then; then see when something is due next."""
+        if self._over:
+            return  # a connection that ends after the log
         self.ear.hear(events, now_ns)
         due_ns = self.ear.due_ns()
         if due_ns < self._timer_ns:
@@ -427,6 +436,7 @@ class Session:
         """Seal the log, or after a failure close it as it is; the manifest says which."""
         manifest, error = self.manifest, self._failure
         if error is None:
+            self._over = True
             self.log.finish()
             manifest.status = "complete"
             if isinstance(self.ear, Engine):
@@ -450,14 +460,18 @@ class Session:
         raise error
 
     def _last_words(self) -> None:
-        """After a failure: what works is cancelled in the log, if that can still be written; then it is closed."""
+        """After a failure: every link is lost, which pulls the quotes, if that can still be written; then it is closed.
+
+        A link and not a pause, so that a start after it quotes again when its books are whole.
+        """
         self.log.ending = True
         try:
-            if self.log.whole and self.strategy is not None and isinstance(self._failure, DiskError | VenueError):
-                self._operator(OPERATOR_KILL if isinstance(self._failure, VenueError) else OPERATOR_PAUSE)
+            if self.log.whole and isinstance(self._failure, DiskError):
+                self._all_links(LINK_DOWN, CAUSE_CLOSED, self.clock.now_ns())
         except PinnacleError as error:
             self.say("last words not written", error=str(error))
         finally:
+            self._over = True
             if self._timer is not None:
                 self._timer.cancel()
             self.log.abandon()
