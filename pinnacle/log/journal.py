@@ -374,6 +374,9 @@ class Journal:
         assert self._offset + size <= JOURNAL_BYTES_MAX, "a full journal is sealed and the next one begun"
         if self._offset + size > self._allocated:
             self._allocate(size)
+        if count <= FRAME_RECORDS_MAX:
+            self._put(DATA_MAGIC, records.tobytes())
+            return
         for start in range(0, count, FRAME_RECORDS_MAX):
             self._put(DATA_MAGIC, records[start : start + FRAME_RECORDS_MAX].tobytes())
 
@@ -389,7 +392,9 @@ class Journal:
         first, synced = self.first_record + self.records, self.first_record + self.synced
         header = FRAME_HEADER.pack(magic, count, first, synced, self._chain, 0)[:-4]
         crc = crc32c(payload, crc32c(header, self._chain))
-        window, at = self._place(size)
+        window, at = self._window, self._offset - self._window_start
+        if window is None or at + size > len(window):
+            window, at = self._place(size)
         window[at + 4 : at + size] = header[4:] + crc.to_bytes(4, "little") + payload
         window[at : at + 4] = header[:4]
         self._chain = crc
