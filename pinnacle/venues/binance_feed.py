@@ -207,7 +207,7 @@ class BinanceFeed:
     def received(self, data: bytes, ts_ns: int, rows: Rows) -> None:
         """One message of the combined stream."""
         self._heard_ns = ts_ns
-        way = self._ways.get(data[11 : data.find(b'"', 11)])
+        way = self._ways.get(data.partition(b'","')[0])
         if way is not None and way.array is not None and len(data) <= MESSAGE_BYTES_MAX:
             if way.own is None:
                 count = single(data, way.array, rows.events, ts_ns, rows.count)
@@ -223,7 +223,7 @@ class BinanceFeed:
                 self._collect_of(way.symbol.book)
                 return
         try:
-            if way is None or len(data) > MESSAGE_BYTES_MAX or not data.startswith(_START):
+            if way is None or len(data) > MESSAGE_BYTES_MAX:
                 self._unusual(data, ts_ns, rows)
             else:
                 message = way.decode(data).data
@@ -317,7 +317,7 @@ class BinanceFeed:
             if len(self._ways) > 16 * len(self._symbols):
                 self._ways.clear()
             decode = _decoders[struct]
-            self._ways[envelope.stream.encode()] = self._way(envelope.stream, decode, handler, symbol)
+            self._ways[_START + envelope.stream.encode()] = self._way(envelope.stream, decode, handler, symbol)
             message = decode(data).data
             if message.s != symbol.name:
                 raise Malformed(f"{symbol.followed.instrument.name}: a message of {message.s[:20]!r} in its stream")
