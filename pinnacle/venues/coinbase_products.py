@@ -14,6 +14,7 @@ from pinnacle.venues.coinbase_messages import Product
 from pinnacle.venues.feed import Malformed
 
 _product_lists = msgspec.json.Decoder(list[Product])
+_product = msgspec.json.Decoder(Product)
 
 
 def state_of(product: Product) -> int:
@@ -36,7 +37,7 @@ def instruments(body: bytes) -> list[Instrument]:
     min_market_funds is the least notional of limit orders too.  Raises Malformed.
     """
     try:
-        products = _product_lists.decode(body if body.lstrip()[:1] == b"[" else b"[" + body + b"]")
+        products = _product_lists.decode(body) if body.lstrip()[:1] == b"[" else [_product.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"coinbase: products: {error}: {body[:80]!r}") from None
     found = []
