@@ -44,10 +44,9 @@ class Levels:
             spec["price_at"], spec["qty_at"], spec["side_at"] = columns
 
     @property
-    def spec(self) -> np.void:
-        """How the levels are written, for a kernel: one LEVELS record."""
-        spec: np.void = self._spec[0]
-        return spec
+    def spec(self) -> np.ndarray:
+        """How the levels are written, for kernels that read them themselves: LEVELS[1]."""
+        return self._spec
 
     def write(
         self, text: bytes | msgspec.Raw, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows

@@ -24,7 +24,7 @@ class OwnLevels:
     def __init__(self, followed: Followed, levels: Levels) -> None:
         self._levels = levels
         self.own = np.zeros(1, OWN)
-        self.own[0]["levels"] = levels.spec
+        self.own[0]["levels"] = levels.spec[0]
 
     def clear(self) -> None:
         """The levels that follow are of a new whole book."""
