@@ -251,7 +251,7 @@ class CoinbaseFeed(Connection):
         if said < 0:
             return False
         self._heard_ns = self._called_ns = ts_ns
-        rows.count = said >> 1
+        rows.count = said >> 2
         if said & 1:
             self.count("crossed")
             self._lost(book, CAUSE_CROSSED, ts_ns, rows)

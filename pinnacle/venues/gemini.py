@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import ASK, BID, BUY, LAST, SELL, SNAPSHOT
+from pinnacle.event import BUY, SELL, SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
 from pinnacle.venues.connection import Connection, once_each, one_line
@@ -170,12 +170,9 @@ class GeminiFeed(Connection):
             book.link.asked()
             book.link.begin(ts_ns, frame.ts_ns, rows)
             book.levels.clear()
-        begin, flags, crossed = rows.count, SNAPSHOT if whole else 0, False
-        for side, levels in ((BID, frame.bids), (ASK, frame.asks)):
-            if len(levels) > 2:
-                crossed = book.levels.write(levels, side, ts_ns, frame.ts_ns, flags, False, frame.last_id, rows)
-        if not whole and rows.count > begin:
-            rows.events[rows.count - 1]["flags"] = LAST
+        crossed = book.levels.write_sides(
+            frame.bids, frame.asks, ts_ns, frame.ts_ns, SNAPSHOT if whole else 0, not whole, frame.last_id, rows
+        )
         if whole:
             book.link.whole(ts_ns, frame.ts_ns, rows)
         book.update_id = frame.last_id
