@@ -98,7 +98,7 @@ def after_value(data, at):
 def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, count):
     """Write a BOOK_LEVEL for each level of a JSON array; returns the count of rows after it, -1 if it is odd.
 
-    data: u1[n], the array's text, valid JSON that begins with [ and ends with ].  levels: LEVELS[1].  side: of all of
+    data: u1[n], valid JSON; what is no array is odd.  levels: LEVELS[1].  side: of all of
     them, 0 where each says its own (buy, bid, b: +1; else -1).  flags: of each; last: 1 adds LAST to the final one.
     events: EVENT[], room for n / 6 + 1 rows after `count`.  Odd is what is not plain decimal text on the tick and lot
     and below their bounds, or lacks a field; rows from `count` on are then undefined.  Bounded by the bytes.
@@ -112,6 +112,8 @@ def rows_of_levels(data, spec, side, ts_ns, ts_venue_ns, flags, last, events, co
     loose = spec["loose"] != 0
     rounded = left_out = 0
     stop = len(data)
+    if stop < 2 or data[0] != _LIST or data[stop - 1] != _END:
+        return -1
     objects = spec["objects"] != 0
     at = blanks(data, 1)
     first = count
