@@ -15,8 +15,9 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
-from pinnacle.commands.listen import simulate, with_listen
+from pinnacle.commands.listen import with_listen
 from pinnacle.commands.log import log
+from pinnacle.commands.simulate import simulate
 from pinnacle.errors import OperatorError, PinnacleError
 
 _INTERRUPTED = 130

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
+from pinnacle.config_simulate import Simulate, check_simulate
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument, decimal_of
 
@@ -199,6 +200,7 @@ class Config(Section, forbid_unknown_fields=True, kw_only=True):
     wake: Wake = msgspec.field(default_factory=Wake)
     data: Data = msgspec.field(default_factory=Data)
     optimize: Optimize = msgspec.field(default_factory=Optimize)
+    simulate: Simulate | None = None
     instruments: list[InstrumentConfig]
 
 
@@ -316,7 +318,7 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "run": Run, "strategy": StrategyChoice, "wake": Wake, "data": Data, "latency": Latency, "queue": Queue,
     "fills": Fills, "fees": Fees, "funding": Funding, "risk": Risk, "instruments": InstrumentConfig,
-    "optimize": Optimize,
+    "optimize": Optimize, "simulate": Simulate,
 }  # fmt: skip
 _WORDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",
@@ -392,6 +394,8 @@ def _check(config: Config, where: str) -> None:
             "between; set stop_ns after start_ns, or to 0 for the end of the history"
         )
     check_optimize(config.optimize, where)
+    if config.simulate is not None:
+        check_simulate(config.simulate, where)
     for key in ("first", "last"):
         day = getattr(config.data, key)
         try:

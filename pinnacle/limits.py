@@ -80,6 +80,9 @@ MARKOUTS_PENDING_MAX = 1 << 15
 TAKEN_LEVELS_MAX = 64
 
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # A whole book that was asked for and has not come: the largest (Coinbase BTC-USD, 5 MB) takes a second or two.
 FEED_SYNC_NS_MAX = 30_000_000_000
 # How much later than the freshest message of its connection a message may come before its book is of the past.
@@ -106,6 +109,9 @@ PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 FEE_TIERS_MAX = 16
 
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20
 # Whole books asked for in a row without one that holds, before the connection itself is given up.
@@ -159,3 +165,21 @@ SOCKET_MESSAGE_BYTES_MAX = 1 << 20
 REQUEST_BODY_BYTES_MAX = 1 << 20
 # Bytes of the files of a tape that is served; it is held in memory.
 TAPE_BYTES_MAX = 512 << 20
+# --- generated markets --------------------------------------------------------------------------------------------
+# Buckets of distance from the other side's best, and the farthest distance in ticks: models/events.py makes 45 up to
+# 2,048.  What rests farther waits there until the market comes back.
+FLOW_BUCKETS_MAX = 64
+FLOW_DISTANCE_MAX = 4096
+# Kinds of self-exciting orders, and how many memories of different length they may have.
+FLOW_KINDS = 6
+FLOW_DECAYS_MAX = 4
+# Quantiles of sizes: a tail of one in a thousand is still drawn.
+FLOW_SIZES = 1024
+# Levels on the wrong side of the value that are looked at; what lies behind them is withdrawn when they are gone.
+FLOW_STALE_LEVELS = 256
+# Rows of the market on their way to the engine, a power of two: a second of feed latency at 60,000 rows a second.
+FEED_ROWS_MAX = 1 << 16
+# Levels a side that the engine is shown when it joins a market.
+FEED_SNAPSHOT_LEVELS = 8192
+# How long a simulation may be, s: a week.
+SIMULATED_SECONDS_MAX = 7 * 86_400

@@ -59,15 +59,25 @@ def new_venue(listing: Listing, accounts: int, background: int = 0, publish: int
     venue = new_exchange(
         max(1, accounts + background), listing.price_min_ticks, listing.price_max_ticks, listing.qty_max_lots, units
     )
+    venue.exchange[0]["publish"] = publish | PUBLISH_TRADES
+    list_at(venue, listing, 1, accounts)
+    return venue
+
+
+def list_at(venue: Exchange, listing: Listing, first: int, accounts: int) -> None:
+    """Give a matching engine a listing's bounds and fees, and its limits to the participants from `first` on.
+
+    Prices may only become narrower than they are.  The least quantity and value bind accounts alone, and are the
+    house's to check: a background is fitted to what others did.
+    """
     record = venue.exchange[0]
-    record["publish"] = publish | PUBLISH_TRADES
-    record["qty_min_lots"] = max(1, instrument.lots(str(instrument.qty_min)) if instrument.qty_min else 1)
-    record["notional_min_units"] = int(instrument.notional_min * 10**instrument.money_digits)
+    record["price_min_ticks"] = max(int(record["price_min_ticks"]), listing.price_min_ticks)
+    record["price_max_ticks"] = min(int(record["price_max_ticks"]), listing.price_max_ticks)
+    record["qty_max_lots"] = listing.qty_max_lots
     for tier, (maker, taker) in enumerate(listing.fees[:FEE_TIERS_MAX]):
         record["maker_ppb"][tier], record["taker_ppb"][tier] = maker, taker
-    venue.participants["orders_max"][1 : accounts + 1] = listing.orders_max
-    venue.participants["stp"][1 : accounts + 1] = STP_EXPIRE_TAKER
-    return venue
+    venue.participants["orders_max"][first : first + accounts] = listing.orders_max
+    venue.participants["stp"][first : first + accounts] = STP_EXPIRE_TAKER
 
 
 class House:
@@ -296,6 +306,8 @@ class House:
         listing = self.listings[instrument]
         # Orders that no filter would let pass are the engine's to refuse; money is worked out for the others.
         sane = 0 < qty_lots <= listing.qty_max_lots and 0 <= price_ticks <= listing.price_max_ticks
+        if sane:
+            self._filter(instrument, side, price_ticks, qty_lots)
         need = self._need(order, qty_lots) if sane else 0
         if need > self._free(order):
             raise Refused(Why.FUNDS)
@@ -318,6 +330,7 @@ class House:
         command["price_ticks"], command["qty_lots"], command["flags"] = price_ticks, open_lots, flags
         listing = self.listings[order.instrument]
         if 0 < open_lots <= listing.qty_max_lots and 0 < price_ticks <= listing.price_max_ticks:
+            self._filter(order.instrument, order.side, price_ticks, open_lots)
             was = order.price_ticks
             order.price_ticks = price_ticks
             need = self._need(order, open_lots)
@@ -373,6 +386,20 @@ class House:
         command = np.zeros(1, EVENT)[0]
         command["kind"], command["aux"] = e.MARKET_STATE, state
         self._submit(instrument, command)
+
+    def _filter(self, instrument: int, side: int, price_ticks: int, lots: int) -> None:
+        """The least quantity and value of an order; at its price, or the other side's best for a market order."""
+        listing = self.listings[instrument]
+        if lots < listing.qty_min_lots:
+            raise Refused(Why.QTY)
+        if price_ticks == 0:
+            best = self.levels(instrument, -side, 1)
+            if not best:
+                return
+            price_ticks = best[0][0]
+        outside = not listing.price_min_ticks <= price_ticks <= listing.price_max_ticks
+        if not outside and price_ticks * lots * listing.instrument.units_per_ticklot < listing.notional_min_units:
+            raise Refused(Why.NOTIONAL)
 
     def _participant(self, instrument: int, account: int) -> int:
         """An account's number at a matching engine."""

@@ -14,6 +14,9 @@ from pinnacle.errors import OperatorError
 # name -> module:class
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
+    "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "coinbase-advanced": "pinnacle.dialects.coinbase_advanced:CoinbaseAdvanced",
+    "gemini": "pinnacle.dialects.gemini:Gemini",
 }
 
 

@@ -52,6 +52,14 @@ class ExchangeLog:
         begin = np.zeros(len(house.listings), EVENT)
         begin["kind"], begin["instrument"], begin["ts_ns"] = e.LINK_UP, np.arange(begin.size), first_ns
         self._write(begin)
+        for index in range(len(house.listings)):
+            book = [(side, *level) for side in (e.BID, e.ASK) for level in house.levels(index, side)]
+            rows = np.zeros(len(book), EVENT)
+            rows["kind"], rows["flags"], rows["instrument"], rows["ts_ns"] = e.BOOK_LEVEL, e.SNAPSHOT, index, first_ns
+            for name, column in zip(("side", "price_ticks", "qty_lots"), zip(*book)):
+                rows[name] = column
+            rows["flags"][-1:] |= e.LAST
+            self._write(rows)
         house.listeners.append(self)
         house.obeyed = self.command
 
