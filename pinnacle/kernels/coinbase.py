@@ -69,7 +69,7 @@ def stamp_ns(data, at):
 
 @jit
 def update_said(data, at, ts_ns, least_age_ns, events, count, own):
-    """Write and hear an l2update; returns 2 * (count of rows after) + crossed, -1 if it is not just as expected.
+    """Write and hear an l2update; returns 4 * (count of rows after) + crossed, -1 if it is not just as expected.
 
     data: bytes; at: of the quote after the product's name.  least_age_ns: of the connection; an update that is fresher
     or far older is left to the caller.  events: EVENT[], room for a row per ten bytes.  own: OWN[1], of a live book,
@@ -125,4 +125,4 @@ def update_said(data, at, ts_ns, least_age_ns, events, count, own):
         return -1
     events[end - 1]["flags"] = LAST
     book["time_ns"] = ts_venue_ns
-    return 2 * end + heard(events, count, end, 0, book)
+    return 4 * end + heard(events, count, end, 0, book)

@@ -7,6 +7,7 @@ would do the same with a page fault for every few hundred ticks that a whole boo
 
 import numpy as np
 
+from pinnacle.event import LAST
 from pinnacle.kernels.jit import jit, jit_inner
 from pinnacle.kernels.levels import LEVELS, rows_of_levels
 from pinnacle.limits import OWN_LEVELS_MAX
@@ -116,13 +117,38 @@ def crossed(own):
     return 1 if own["keys"][0, bids - 1] + own["keys"][1, asks - 1] >= 0 else 0
 
 
+@jit_inner
+def said(end, odd_before, is_crossed, spec):
+    """What became of a message in one number: 4 * end + 2 where a level was rounded or left out + crossed."""
+    odd = 1 if spec["rounded"] + spec["left_out"] != odd_before else 0
+    return 4 * end + 2 * odd + is_crossed
+
+
 @jit
 def levels_said(data, side, ts_ns, ts_venue_ns, flags, last, update_id, events, count, own):
-    """Write and hear the levels of a JSON array, see levels.level_rows; returns 2 * (count of rows after) + crossed.
+    """Write and hear the levels of a JSON array, see levels.level_rows; `said` of the count of rows after it.
 
     data: bytes.  update_id: aux of each row.  own: OWN[1], mutated.  -1 where a level is odd: nothing was heard then.
     """
-    end = rows_of_levels(data, own[0]["levels"], side, ts_ns, ts_venue_ns, flags, last, events, count)
+    spec = own[0]["levels"]
+    before = spec["rounded"] + spec["left_out"]
+    end = rows_of_levels(data, spec, side, ts_ns, ts_venue_ns, flags, last, events, count)
     if end < 0:
         return -1
-    return 2 * end + heard(events, count, end, update_id, own[0])
+    return said(end, before, heard(events, count, end, update_id, own[0]), spec)
+
+
+@jit
+def sides_said(bids, asks, ts_ns, ts_venue_ns, flags, last, update_id, events, count, own):
+    """The same with an array of each side, as one message."""
+    spec = own[0]["levels"]
+    before = spec["rounded"] + spec["left_out"]
+    middle = rows_of_levels(bids, spec, 1, ts_ns, ts_venue_ns, flags, 0, events, count)
+    if middle < 0:
+        return -1
+    end = rows_of_levels(asks, spec, -1, ts_ns, ts_venue_ns, flags, 0, events, middle)
+    if end < 0:
+        return -1
+    if last and end > count:
+        events[end - 1]["flags"] |= LAST
+    return said(end, before, heard(events, count, end, update_id, own[0]), spec)

@@ -52,7 +52,6 @@ from pinnacle.venues.coinbase_products import instruments, instruments_path, sta
 from pinnacle.venues.connection import Connection, once_each
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
-    CAUSE_MALFORMED,
     CAUSE_SEQUENCE,
     CAUSE_VENUE,
     LIVE,
@@ -192,13 +191,13 @@ class CoinbaseFeed(Connection):
                 return
             do = self._order
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._spent(f"{error}", data, ts_ns, rows) from None
+            raise self.spent(f"{error}", data, ts_ns, rows) from None
         try:
             do(message, ts_ns, rows)
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
         except ValueError as error:  # a time that is none
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
 
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int, rows: Rows) -> None:
         """A whole book of orders, or that there was none: asked for again, each time after twice as long."""
@@ -215,9 +214,9 @@ class CoinbaseFeed(Connection):
         try:
             orders.whole(_snapshots.decode(body), ts_ns, rows)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise self._spent(f"{error}", body, ts_ns, rows) from None
+            raise self.spent(f"{error}", body, ts_ns, rows) from None
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
 
     # --- levels -------------------------------------------------------------------------------------------------------
 
@@ -252,7 +251,7 @@ class CoinbaseFeed(Connection):
         if said < 0:
             return False
         self._heard_ns = self._called_ns = ts_ns
-        rows.count = said >> 1
+        rows.count = said >> 2
         if said & 1:
             self.count("crossed")
             self._lost(book, CAUSE_CROSSED, ts_ns, rows)
@@ -362,7 +361,7 @@ class CoinbaseFeed(Connection):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             kind = ""
         if not kind or kind in _KNOWN_TYPES:
-            raise self._spent(str(error), data, ts_ns, rows)
+            raise self.spent(str(error), data, ts_ns, rows)
         self.count("unknown types")
         return None
 
@@ -380,7 +379,7 @@ class CoinbaseFeed(Connection):
             more |= {"new_size": size, "side": named.get("side", "")}
             return msgspec.convert(named | more, Message)
         except (msgspec.MsgspecError, KeyError, IndexError, ValueError) as error:
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
 
     # --- the venue about itself ---------------------------------------------------------------------------------------
 
@@ -406,11 +405,6 @@ class CoinbaseFeed(Connection):
         signed = self._sign(ts_ns) if self._sign is not None else {}
         names = sorted({name for channel in channels for name in channel.product_ids})
         return msgspec.json.encode({"type": what, "product_ids": names, "channels": channels} | dict(signed))
-
-    def _spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
-        """The error to raise, after the books have been given up."""
-        self.lose(CAUSE_MALFORMED, "a message that is none", ts_ns, rows)
-        return Malformed(f"coinbase: {why[:300]}{f': {data[:80]!r}' if data else ''}")
 
 
 def feeds(followed: Sequence[Followed], address: Address = ADDRESS, sign: Sign | None = None) -> Sequence[CoinbaseFeed]:

@@ -17,7 +17,7 @@ from pinnacle.event import BUY, SELL, SNAPSHOT
 from pinnacle.limits import INT64_MAX
 from pinnacle.venues.coinbase_messages import Id, Tagged
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.feed import CAUSE_CROSSED, CAUSE_MALFORMED, SYNCING, Address, Followed, Malformed, Rows
+from pinnacle.venues.feed import CAUSE_CROSSED, SYNCING, Address, Followed, Malformed, Rows
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
 from pinnacle.venues.own_levels import OwnLevels
@@ -98,7 +98,7 @@ class Gemini2021Feed(Connection):
             if self._new_type(data):
                 self.count("unknown types")
                 return
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
         if isinstance(message, Heartbeat):
             return
         book = self._books.get(message.symbol)
@@ -111,7 +111,7 @@ class Gemini2021Feed(Connection):
             else:
                 self._trade(book, message, ts_ns, rows)
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
 
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int, rows: Rows) -> None:
         """Nothing is ever fetched."""
@@ -149,11 +149,6 @@ class Gemini2021Feed(Connection):
             return _types.decode(data).type not in ("l2_updates", "trade", "heartbeat")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
-
-    def _spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
-        """The error to raise, after the books have been given up."""
-        self.lose(CAUSE_MALFORMED, "a message that is none", ts_ns, rows)
-        return Malformed(f"gemini: {why[:300]}{f': {data[:80]!r}' if data else ''}")
 
 
 def feeds(followed: Sequence[Followed], address: Address = ADDRESS) -> Sequence[Gemini2021Feed]:

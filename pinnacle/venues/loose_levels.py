@@ -27,8 +27,15 @@ class LooseLevels(Levels):
     def __init__(self, followed: Followed, columns: tuple[int, int, int], count: Callable[[str], None]) -> None:
         super().__init__(followed, columns)
         self._count = count
+        self.spec[0]["loose"] = 1
         # In a message of one odd level the others are plain.
         self._ticks, self._lots = Numbers(followed, False), _Exact(followed, True)
+
+    def told_odd(self, rounded: int, left_out: int) -> None:
+        """A kernel found levels of both kinds."""
+        for what, many in (("levels finer than the lot", rounded), ("levels out of bounds", left_out)):
+            for _ in range(many):
+                self._count(what)
 
     def _odd(self, text: bytes, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows) -> int:
         """Level by level; what is no number at all is Malformed."""
