@@ -17,8 +17,8 @@ def data() -> None:
 
 
 _INSTRUMENT_OPTIONS = [
-    click.option("--venue", help="Name of the venue, as the catalog shall have it."),
-    click.option("--symbol", help="Symbol on the venue."),
+    click.option("--venue", help="Name of the venue, as the catalog shall have it; of a tape, whose feed reads it."),
+    click.option("--symbol", help="Symbol on the venue; of a tape, those wanted, with commas (else all of it)."),
     click.option("--tick", help="Price step, as a decimal."),
     click.option("--lot", help="Quantity step, as a decimal."),
     click.option("--contract", default="1", show_default=True, help="Base currency in one unit of quantity."),
@@ -31,6 +31,7 @@ _INSTRUMENT_OPTIONS = [
     click.option("--offset-ns", type=int, help="Add this to every local time instead of the measured offset."),
     click.option("--partial", is_flag=True, help="Use what precedes the damage of a damaged file."),
     click.option("--off-tick", type=click.Choice(["refuse", "drop"]), default="refuse", show_default=True),
+    click.option("--feed", is_flag=True, help="Read a Binance stream through the live feed, as tapes are."),
     click.option("--columns", type=click.Path(path_type=Path), help="TOML file with the column map of a table."),
 ]
 
@@ -49,17 +50,26 @@ def _instrument_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_instrument_options
 def import_(paths: tuple[Path, ...], catalog: Path, replace: bool, quiet: bool, **how: Any) -> None:
     """Read recordings into the catalog, by venue, symbol and day."""
-    from pinnacle.run.prepare import import_options, instrument_from
+    from pinnacle.history.tape_items import is_tape
+    from pinnacle.run.prepare import import_options, instrument_from, tape_steps
 
-    instrument = instrument_from(how)
     options = import_options(how)
+    tape = any(is_tape(path, options.feed) for path in paths)
+    instrument = None if tape else instrument_from(how)
     screen.say_if_compiling(quiet)
-    from pinnacle.history.catalog import import_history
-
     with screen.byte_progress("import", quiet) as progress:
-        found, segments = import_history(list(paths), catalog, instrument, options, replace, progress)
+        if tape:
+            from pinnacle.history.tape_import import import_tape
+
+            on_tape, segments = import_tape(list(paths), catalog, *tape_steps(how), options, replace, progress)
+            lines = on_tape.lines()
+        else:
+            from pinnacle.history.catalog import import_history
+
+            found, segments = import_history(list(paths), catalog, instrument, options, replace, progress)
+            lines = found.lines()
     if not quiet:
-        for line in found.lines():
+        for line in lines:
             click.echo(line)
         for segment in segments:
             click.echo(f"{screen.shown(segment.path)}  {segment.rows:,} rows  sha256 {segment.sha256[:16]}")

@@ -112,37 +112,53 @@ def check_history(
 
 def check_rows(batches: Iterable[np.ndarray], name: str, books: Iterator[VenueBook] | None = None) -> HistoryReport:
     """Check EVENT arrays in order of arrival.  books: the venue's own, to hold a book of single orders to."""
-    report = HistoryReport(name)
-    orders: OrderCheck | None = None
-    book, state = np.zeros(1, BOOK), np.zeros(1, kernel.INSPECTION)
-    reset_book(book[0])
-    silences: list[tuple[int, int]] = []
-    floor = None
+    check = RowCheck(name, books)
     for rows in batches:
+        check.rows(rows)
+    return check.finish()
+
+
+class RowCheck:
+    """The check of one instrument's rows, array by array.  books: see check_rows."""
+
+    def __init__(self, name: str, books: Iterator[VenueBook] | None = None) -> None:
+        self.report = HistoryReport(name)
+        self._books = books
+        self._orders: OrderCheck | None = None
+        self._book, self._state = np.zeros(1, BOOK), np.zeros(1, kernel.INSPECTION)
+        reset_book(self._book[0])
+        self._floor: int | None = None
+
+    def rows(self, rows: np.ndarray) -> None:
+        """EVENT[n], the next in order of arrival."""
         if not rows.size:
-            continue
+            return
+        report = self.report
         if report.rows == 0:
             report.first_ts_ns = int(rows["ts_ns"][0])
-        silences = _silences(silences, rows, report.last_ts_ns)
+        report.silences = _silences(report.silences, rows, report.last_ts_ns)
         venue = rows["ts_venue_ns"]
         least = int(np.where(venue != 0, venue, rows["ts_ns"]).min())
-        floor = least if floor is None else min(floor, least)
-        kernel.inspect(rows, book[0], state[0])
-        if orders is None and np.isin(rows["kind"], ORDER_KINDS).any():
-            orders = OrderCheck(books)
-        if orders is not None:
-            orders.rows(rows)
+        self._floor = least if self._floor is None else min(self._floor, least)
+        kernel.inspect(rows, self._book[0], self._state[0])
+        if self._orders is None and np.isin(rows["kind"], ORDER_KINDS).any():
+            self._orders = OrderCheck(self._books)
+        if self._orders is not None:
+            self._orders.rows(rows)
         report.rows += rows.size
         report.last_ts_ns = int(rows["ts_ns"][-1])
-    kernel.settle(state[0], np.iinfo(np.int64).max)
-    report.venue_floor_ns = floor or 0
-    report.silences = silences
-    _fill(report, state[0], book[0])
-    if orders is not None:
-        orders.finish()
-        report.problems |= orders.problems
-        report.orders, report.verdict = orders.facts(), orders.verdict()
-    return report
+
+    def finish(self) -> HistoryReport:
+        """The report; nothing may follow."""
+        report = self.report
+        kernel.settle(self._state[0], np.iinfo(np.int64).max)
+        report.venue_floor_ns = self._floor or 0
+        _fill(report, self._state[0], self._book[0])
+        if self._orders is not None:
+            self._orders.finish()
+            report.problems |= self._orders.problems
+            report.orders, report.verdict = self._orders.facts(), self._orders.verdict()
+        return report
 
 
 def _fill(report: HistoryReport, state: np.void, book: np.void) -> None:

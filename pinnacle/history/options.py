@@ -27,6 +27,7 @@ class ImportOptions:
     has its local times moved by one constant.  offset_ns: move them by exactly this instead.
     partial: use what precedes the damage of a damaged file.  off_tick: "refuse" a price that is not a multiple of the
     tick, or "drop" such rows and count them.
+    feed: read a recorded Binance stream through the venue's live feed, as tapes are, instead of the importer.
     columns: the column map of a CSV or Parquet file that is in no known format, see `columns.py`.
     """
 
@@ -36,6 +37,7 @@ class ImportOptions:
     offset_ns: int | None = None
     partial: bool = False
     off_tick: OffTick = "refuse"
+    feed: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

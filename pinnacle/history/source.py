@@ -22,16 +22,18 @@ from pinnacle.history.options import ImportOptions, Progress
 from pinnacle.history.report import ImportReport
 from pinnacle.history.rows import RowReader
 from pinnacle.history.table import Table
+from pinnacle.history.tape_items import answers_beside, is_tape
 from pinnacle.history.venue_book import VenueBook
 from pinnacle.instrument import Instrument
 
 BINANCE, TARDIS, GEMINI, COLUMNS, SEGMENT = "binance-stream", "tardis", "gemini-day", "columns", "segment"
 BITSTAMP, COINBASE, MBO = "bitstamp-orders", "coinbase-snapshot", "dbn-mbo"
+TAPE = "venue-tape"
 KNOWN = (
     "Binance streams (lines of `<local_ns> <json>`), Tardis CSV (incremental_book_L2, trades, quotes), a Gemini day "
     "(market_depth.csv beside trade.csv), Bitstamp order by order (lines of `<local_ms> <event> <json>`), Coinbase "
-    "book snapshots (level 2 and 3), Databento DBN of the schema MBO, pinnacle's own Parquet, or any CSV or Parquet "
-    "with a column map"
+    "book snapshots (level 2 and 3), Databento DBN of the schema MBO, tapes of a venue's feed (.raw, .ndjson), "
+    "pinnacle's own Parquet, or any CSV or Parquet with a column map"
 )
 _LINES = {
     BINANCE: re.compile(rb"\s*\d{13,19} \{"),
@@ -64,6 +66,9 @@ def recognise(path: Path | str | Sequence[Path | str], options: ImportOptions) -
                 f"{given[0]}: a folder that is no Gemini day; name a file in it, or of a catalog the venue and symbol"
             )
         given = files
+    if any(is_tape(one, options.feed) for one in given):
+        given += answers_beside(given)
+        return Source(TAPE, given, [[] for _ in given])
     seen = [_seen(one) for one in given]
     names = [columns for _, columns in seen]
     formats = {known or _format(one, columns, options) for one, (known, columns) in zip(given, seen)}
@@ -85,6 +90,11 @@ def open_source(source: Source, instrument: Instrument, options: ImportOptions, 
             yield from bitstamp.read_bitstamp(source.paths[0], instrument, options, report, progress)
         elif source.format == MBO:
             yield from mbo.read_mbo(source.paths[0], instrument, options, report, progress)
+        elif source.format == TAPE:
+            # Imported when it is met, because it brings the venues with it.
+            from pinnacle.history.tape_history import read_tape
+
+            yield from read_tape(source.paths, instrument, options, report, progress)
         elif source.format == COINBASE:
             yield from coinbase.read_coinbase(source.paths, instrument, options, report, progress)
         else:

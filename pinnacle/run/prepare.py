@@ -17,6 +17,7 @@ from pinnacle.run.backtest import Backtest
 
 if TYPE_CHECKING:
     from pinnacle.history.check import HistoryReport
+    from pinnacle.history.tape_check import TapeReport
 
 
 def prepare_backtest(
@@ -126,12 +127,32 @@ def import_options(how: Mapping[str, Any]) -> ImportOptions:
         offset_ns=how["offset_ns"],
         partial=how["partial"],
         off_tick=how["off_tick"],
+        feed=how["feed"],
         columns=read_toml(how["columns"]) if how["columns"] else {},
     )
 
 
-def check_paths(paths: list[Path], how: Mapping[str, Any], progress: Progress | None) -> list[HistoryReport]:
-    """A report on recordings given together, or one on each instrument of a catalog."""
+def tape_steps(how: Mapping[str, Any]) -> tuple[str, list[str], Instrument | None]:
+    """(venue, symbols, an instrument with the steps given) of a tape's options.  Raises OperatorError."""
+    if not how["venue"]:
+        raise OperatorError("--venue is missing; a tape is read through the feed of a venue")
+    symbols = [one for one in (how["symbol"] or "").split(",") if one]
+    steps = None
+    if how["tick"] is not None or how["lot"] is not None:
+        steps = instrument_from({**how, "symbol": how["symbol"] or "any"})
+    return how["venue"], symbols, steps
+
+
+def check_paths(
+    paths: list[Path], how: Mapping[str, Any], progress: Progress | None
+) -> Sequence[HistoryReport | TapeReport]:
+    """A report on recordings given together, one on each instrument of a catalog, or one on a tape."""
+    from pinnacle.history.tape_items import is_tape
+
+    if any(is_tape(path, how["feed"]) for path in paths):
+        from pinnacle.history.tape_check import check_tape
+
+        return [check_tape(paths, *tape_steps(how), progress)]
     from pinnacle.history.catalog import list_catalog
     from pinnacle.history.check import check_history
 

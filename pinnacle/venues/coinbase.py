@@ -20,12 +20,9 @@ from pinnacle.errors import OperatorError
 from pinnacle.event import (
     ASK,
     BID,
-    LAST,
     MARKET_STATE,
     SNAPSHOT,
     STATE_OPEN,
-    TICKER,
-    TRADE,
 )
 from pinnacle.venues.coinbase_messages import (
     Activate,
@@ -52,7 +49,6 @@ from pinnacle.venues.coinbase_messages import (
 from pinnacle.venues.coinbase_orders import SIDES, OrderBook
 from pinnacle.venues.coinbase_products import instruments, instruments_path, state_of
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.crossing import Crossing
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
     CAUSE_MALFORMED,
@@ -68,9 +64,10 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import Link
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.singles import Singles
 
-__all__ = ["ADDRESS", "CoinbaseFeed", "Sign", "feeds", "instruments", "instruments_path"]
+__all__ = ["ADDRESS", "CoinbaseFeed", "Sign", "feeds", "instruments", "instruments_path", "recorded"]
 
 ADDRESS = Address("wss://ws-feed.exchange.coinbase.com", "https://api.exchange.coinbase.com")
 # The venue refuses requests that do not say who asks.
@@ -100,10 +97,10 @@ _types = msgspec.json.Decoder(_Type)
 class LevelBook:
     """One product's book by levels, with what its losses are told by."""
 
-    __slots__ = ("crossing", "levels", "link", "promised_trade_id", "sides", "state", "time_ns", "trade_id")
+    __slots__ = ("levels", "link", "own", "promised_trade_id", "sides", "state", "time_ns", "trade_id")
 
     def __init__(self, followed: Followed) -> None:
-        self.link, self.crossing = Link(followed), Crossing()
+        self.link, self.own = Link(followed), OwnBook()
         self.levels, self.sides = Levels(followed, (1, 2, 0)), Levels(followed)
         self.begin()
 
@@ -124,7 +121,7 @@ class CoinbaseFeed(Connection):
         if sign is None and any(one.orders for one in followed):
             raise OperatorError("coinbase: single orders are shown to accounts only; give credentials or follow levels")
         self._sign = sign
-        self._numbers = {name: Numbers(one.instrument) for name, one in zip(names, followed)}
+        self._singles = {name: Singles(one) for name, one in zip(names, followed)}
         self._followed = dict(zip(names, followed))
         self._books = {name: LevelBook(one) for name, one in zip(names, followed) if not one.orders}
         self._orders: dict[str, OrderBook] = {}
@@ -221,7 +218,7 @@ class CoinbaseFeed(Connection):
             return
         begin = rows.count
         book.levels.write(message.changes, 0, ts_ns, ts_venue_ns, 0, True, rows)
-        if book.crossing.after(rows, begin):
+        if book.own.crossed(rows, begin, 0, True):
             self.count("crossed")
             self._lost(book, CAUSE_CROSSED, ts_ns, rows)
 
@@ -230,13 +227,15 @@ class CoinbaseFeed(Connection):
         if book is None:
             self.count("not followed")
             return
-        begin = rows.count
         book.link.asked()
         book.link.begin(ts_ns, 0, rows)
+        book.own.clear()
+        begin = rows.count
         book.sides.write(message.bids, BID, ts_ns, 0, SNAPSHOT, False, rows)
         book.sides.write(message.asks, ASK, ts_ns, 0, SNAPSHOT, False, rows)
+        crossed = book.own.crossed(rows, begin, 0, False)
         book.link.whole(ts_ns, 0, rows)
-        if book.crossing.after(rows, begin):
+        if crossed:
             self.count("crossed")
             self._lost(book, CAUSE_CROSSED, ts_ns, rows)
 
@@ -267,11 +266,9 @@ class CoinbaseFeed(Connection):
         side = SIDES.get(message.side)
         if side is None:
             raise Malformed(f"coinbase: {name}: a trade of side {message.side[:20]!r}")
-        numbers = self._numbers[name]
-        rows.add(
-            book.link.followed, ts_ns, ns_of_iso(message.time), TRADE, -side, numbers.ticks(message.price),
-            numbers.lots(message.size), message.trade_id,
-        )  # fmt: skip
+        self._singles[name].trade(
+            message.price, message.size, -side, message.trade_id, ts_ns, ns_of_iso(message.time), rows
+        )
         expected, book.trade_id = book.trade_id + 1, message.trade_id
         if message.trade_id != expected and expected > 1:
             self.count("gaps")
@@ -295,20 +292,14 @@ class CoinbaseFeed(Connection):
         book.promised_trade_id = message.last_trade_id
 
     def _ticker(self, message: Ticker, ts_ns: int, rows: Rows) -> None:
-        followed = self._followed.get(message.product_id)
-        if followed is None:
+        singles = self._singles.get(message.product_id)
+        if singles is None:
             self.count("not followed")
             return
-        numbers = self._numbers[message.product_id]
-        ts_venue_ns = ns_of_iso(message.time) if message.time else 0
-        bid, ask = message.best_bid, message.best_ask
-        for side, price, size in ((BID, bid, message.best_bid_size), (ASK, ask, message.best_ask_size)):
-            ticks = numbers.ticks(price) if price else 0
-            if ticks > 0:
-                rows.add(
-                    followed, ts_ns, ts_venue_ns, TICKER, side, ticks, numbers.lots(size), message.sequence,
-                    flags=LAST if side == ASK or not ask else 0,
-                )  # fmt: skip
+        singles.ticker(
+            message.best_bid or "0", message.best_bid_size, message.best_ask or "0", message.best_ask_size,
+            message.sequence, ts_ns, ns_of_iso(message.time) if message.time else 0, rows,
+        )  # fmt: skip
 
     # --- single orders ------------------------------------------------------------------------------------------------
 
@@ -332,7 +323,7 @@ class CoinbaseFeed(Connection):
             return self._array(data, ts_ns, rows)
         try:
             kind = _types.decode(data).type
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             kind = ""
         if not kind or kind in _KNOWN_TYPES:
             raise self._spent(str(error), data, ts_ns, rows)
@@ -389,3 +380,9 @@ class CoinbaseFeed(Connection):
 def feeds(followed: Sequence[Followed], address: Address = ADDRESS, sign: Sign | None = None) -> Sequence[CoinbaseFeed]:
     """One connection for everything: the venue puts no limit on products a connection that a market maker meets."""
     return [CoinbaseFeed(followed, sign)]
+
+
+def recorded(followed: Sequence[Followed], asked: str) -> CoinbaseFeed:
+    """The feed of a recorded connection; asked: what its recorder subscribed to."""
+    channel = "level3" if '"level3"' in asked else "full"
+    return CoinbaseFeed(followed, (lambda ts_ns: {}) if any(one.orders for one in followed) else None, channel)

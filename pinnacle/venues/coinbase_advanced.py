@@ -17,12 +17,11 @@ from typing import Any
 import msgspec
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import ASK, BID, LAST, SNAPSHOT, TICKER, TRADE
+from pinnacle.event import SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
 from pinnacle.venues.coinbase_orders import SIDES
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.crossing import Crossing
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
     CAUSE_MALFORMED,
@@ -36,7 +35,8 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import Link
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://advanced-trade-ws.coinbase.com", "https://api.coinbase.com")
 HEADERS = {"User-Agent": "pinnacle"}
@@ -139,12 +139,12 @@ _KNOWN = {"l2_data", "market_trades", "ticker", "heartbeats", "subscriptions"}
 class Book:
     """One product's book and the last of its trades."""
 
-    __slots__ = ("crossing", "levels", "link", "numbers", "trade_id")
+    __slots__ = ("levels", "link", "own", "singles", "trade_id")
 
     def __init__(self, followed: Followed) -> None:
-        self.link, self.crossing, self.trade_id = Link(followed), Crossing(), 0
+        self.link, self.own, self.trade_id = Link(followed), OwnBook(), 0
         self.levels = Levels(followed, ("price_level", "new_quantity", "side"))
-        self.numbers = Numbers(followed.instrument)
+        self.singles = Singles(followed)
 
 
 class AdvancedFeed(Connection):
@@ -226,23 +226,33 @@ class AdvancedFeed(Connection):
             if book is None:
                 self.count("not followed")
                 continue
-            begin = rows.count
             if event.type == "snapshot":
-                book.link.asked()
-                book.link.begin(ts_ns, ts_venue_ns, rows)
-                book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, rows)
-                book.link.whole(ts_ns, ts_venue_ns, rows)
-            elif event.type != "update":
+                self._whole(book, event, ts_ns, ts_venue_ns, rows)
+                continue
+            if event.type != "update":
                 raise Malformed(f"coinbase_advanced: {event.product_id}: levels of type {event.type[:20]!r}")
-            elif not book.link.live:
+            if not book.link.live:
                 self.count("updates before a book")
                 continue
-            else:
-                book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, rows)
-            if book.crossing.after(rows, begin):
-                self.count("crossed")
-                self.lose(CAUSE_CROSSED, f"the book of {event.product_id} is crossed", ts_ns, rows)
-                return
+            begin = rows.count
+            book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, rows)
+            if book.own.crossed(rows, begin, message.sequence_num, True):
+                self._crossed(event.product_id, ts_ns, rows)
+
+    def _whole(self, book: Book, event: LevelEvent, ts_ns: int, ts_venue_ns: int, rows: Rows) -> None:
+        book.link.asked()
+        book.link.begin(ts_ns, ts_venue_ns, rows)
+        book.own.clear()
+        begin = rows.count
+        book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, rows)
+        crossed = book.own.crossed(rows, begin, 0, False)
+        book.link.whole(ts_ns, ts_venue_ns, rows)
+        if crossed:
+            self._crossed(event.product_id, ts_ns, rows)
+
+    def _crossed(self, name: str, ts_ns: int, rows: Rows) -> None:
+        self.count("crossed")
+        self.lose(CAUSE_CROSSED, f"the book of {name} is crossed", ts_ns, rows)
 
     def _trades(self, message: Trades, ts_ns: int, rows: Rows) -> None:
         """Trades in the order they happened; those from before the subscription are only remembered."""
@@ -261,10 +271,7 @@ class AdvancedFeed(Connection):
                 side = SIDES.get(trade.side.lower())
                 if side is None:
                     raise Malformed(f"coinbase_advanced: {trade.product_id}: a trade of side {trade.side[:20]!r}")
-                rows.add(
-                    book.link.followed, ts_ns, ns_of_iso(trade.time), TRADE, -side, book.numbers.ticks(trade.price),
-                    book.numbers.lots(trade.size), trade_id,
-                )  # fmt: skip
+                book.singles.trade(trade.price, trade.size, -side, trade_id, ts_ns, ns_of_iso(trade.time), rows)
 
     def _tickers(self, message: Tickers, ts_ns: int, rows: Rows) -> None:
         ts_venue_ns = ns_of_iso(message.timestamp)
@@ -274,20 +281,17 @@ class AdvancedFeed(Connection):
                 if book is None:
                     self.count("not followed")
                     continue
-                bid, ask = one.best_bid, one.best_ask
-                for side, price, size in ((BID, bid, one.best_bid_quantity), (ASK, ask, one.best_ask_quantity)):
-                    ticks = book.numbers.ticks(price) if price else 0
-                    if ticks > 0:
-                        rows.add(
-                            book.link.followed, ts_ns, ts_venue_ns, TICKER, side, ticks, book.numbers.lots(size),
-                            message.sequence_num, flags=LAST if side == ASK or not ask else 0,
-                        )  # fmt: skip
+                book.singles.ticker(
+                    one.best_bid or "0", one.best_bid_quantity or "0", one.best_ask or "0",
+                    one.best_ask_quantity or "0",
+                    message.sequence_num, ts_ns, ts_venue_ns, rows,
+                )  # fmt: skip
 
     def _unusual(self, data: bytes, error: Exception, ts_ns: int, rows: Rows) -> None:
         """A channel that is new counts in the sequence all the same; an error of the venue ends the connection."""
         try:
             message = _any.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._spent(str(error), data, ts_ns, rows) from None
         if message.type == "error":
             self.count("refused")
@@ -322,6 +326,11 @@ def number_of(text: str) -> int:
 def feeds(followed: Sequence[Followed], address: Address = ADDRESS, sign: Sign | None = None) -> Sequence[AdvancedFeed]:
     """One connection for everything."""
     return [AdvancedFeed(followed, sign)]
+
+
+def recorded(followed: Sequence[Followed], asked: str) -> AdvancedFeed:
+    """The feed of a recorded connection; asked: what its recorder subscribed to."""
+    return AdvancedFeed(followed)
 
 
 class _Product(msgspec.Struct):
@@ -359,7 +368,7 @@ def instruments(body: bytes) -> list[Instrument]:
             products = _products.decode(body).products
         except msgspec.ValidationError:
             products = [_product.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"coinbase_advanced: products: {error}: {body[:80]!r}") from None
     found = []
     for one in products:

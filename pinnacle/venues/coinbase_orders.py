@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from pinnacle.event import ASK, BID, LAST, ORDER_ADD, ORDER_DELETE, ORDER_MODIFY, SNAPSHOT, TRADE
+from pinnacle.event import ASK, BID, LAST, ORDER_ADD, ORDER_DELETE, ORDER_MODIFY, SNAPSHOT
 from pinnacle.limits import BRIDGE_MESSAGES_MAX, L3_ORDERS_MAX
 from pinnacle.venues.coinbase_messages import Change, Done, Match, Open, OrderMessage, OrderSnapshot
 from pinnacle.venues.feed import CAUSE_SEQUENCE, CAUSE_VENUE, Malformed, Rows
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.link import Link
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.singles import Singles
 
 SIDES = {"buy": BID, "sell": ASK}
 
@@ -34,7 +34,8 @@ class OrderBook:
 
     def __init__(self, link: Link, count: Callable[[str], None], ask: Callable[[int], None]) -> None:
         self.link, self._count, self._ask = link, count, ask
-        self._numbers = Numbers(link.followed.instrument)
+        self._singles = Singles(link.followed)
+        self._ticks, self._lots = self._singles.price_ticks, self._singles.qty_lots
         self.sequence = 0
         # order id as the venue writes it -> [our id, side, ticks, lots]
         self._orders: dict[str, list[int]] = {}
@@ -81,11 +82,11 @@ class OrderBook:
         if len(snapshot.bids) + len(snapshot.asks) > L3_ORDERS_MAX:
             raise Malformed(f"{self.link.followed.instrument.name}: a book of more than {L3_ORDERS_MAX} orders")
         self.link.begin(ts_ns, 0, rows)
-        followed, numbers, orders = self.link.followed, self._numbers, self._orders
+        followed, orders = self.link.followed, self._orders
         orders.clear()
         for side, listed in ((BID, snapshot.bids), (ASK, snapshot.asks)):
             for price, size, uuid in listed:
-                order = [order_id_of(uuid), side, numbers.ticks(price), numbers.lots(size)]
+                order = [order_id_of(uuid), side, self._ticks[price], self._lots[size]]
                 if order[2] <= 0 or order[3] <= 0 or uuid in orders:
                     raise Malformed(f"{followed.instrument.name}: order {uuid[:40]!r} of {size[:20]} at {price[:20]}")
                 orders[uuid] = order
@@ -125,11 +126,10 @@ class OrderBook:
         if side == 0:
             self._count("trades of unknown side")
             return
-        ticks, lots = self._numbers.ticks(message.price), self._numbers.lots(message.size)
-        rows.add(
-            self.link.followed, ts_ns, ts_venue_ns, TRADE, -side, ticks, lots, message.trade_id,
-            order_id_of(message.maker_order_id), flags,
-        )  # fmt: skip
+        order_id = order_id_of(message.maker_order_id)
+        self._singles.trade(
+            message.price, message.size, -side, message.trade_id, ts_ns, ts_venue_ns, rows, order_id, flags
+        )
 
     def _apply(self, message: OrderMessage, ts_ns: int, rows: Rows, trade: bool) -> None:
         """The next message in sequence.  trade: its TRADE has not been said yet."""
@@ -148,14 +148,14 @@ class OrderBook:
         if order is None:
             return
         if isinstance(message, Match):
-            order[3] -= self._numbers.lots(message.size)
+            order[3] -= self._lots[message.size]
             if order[3] < 0:
                 raise Malformed(f"{followed.instrument.name}: order {uuid[:40]!r} executed beyond its size")
         elif isinstance(message, Change):
             price = message.new_price if message.new_price is not None else message.price
             if price is None or message.new_size is None:
                 return
-            order[2], order[3] = self._numbers.ticks(price), self._numbers.lots(message.new_size)
+            order[2], order[3] = self._ticks[price], self._lots[message.new_size]
         if isinstance(message, Done) or order[3] == 0:
             del self._orders[uuid]
             rows.add(followed, ts_ns, ts_venue_ns, ORDER_DELETE, order[1], order[2], order[3], 0, order[0])
@@ -165,8 +165,8 @@ class OrderBook:
     def _open(self, message: Open, ts_ns: int, ts_venue_ns: int, rows: Rows) -> None:
         side = SIDES.get(message.side, 0)
         order = [
-            order_id_of(message.order_id), side, self._numbers.ticks(message.price),
-            self._numbers.lots(message.remaining_size),
+            order_id_of(message.order_id), side, self._ticks[message.price],
+            self._lots[message.remaining_size],
         ]  # fmt: skip
         if side == 0 or order[2] <= 0 or order[3] <= 0 or message.order_id in self._orders:
             raise Malformed(f"{self.link.followed.instrument.name}: an open that cannot be: {message!r:.120}")

@@ -37,7 +37,7 @@ def instruments(body: bytes) -> list[Instrument]:
     """
     try:
         products = _product_lists.decode(body if body.lstrip()[:1] == b"[" else b"[" + body + b"]")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"coinbase: products: {error}: {body[:80]!r}") from None
     found = []
     for product in products:

@@ -16,11 +16,10 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import ASK, BID, BUY, LAST, SELL, SNAPSHOT, TICKER, TRADE
+from pinnacle.event import ASK, BID, BUY, SELL, SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.crossing import Crossing
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
     CAUSE_MALFORMED,
@@ -32,9 +31,11 @@ from pinnacle.venues.feed import (
     Malformed,
     Rows,
 )
+from pinnacle.venues.gemini_2021 import Gemini2021Feed
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://ws.gemini.com", "https://api.gemini.com")
 # There is no heartbeat of the venue's: we ping, and an answer is a sign of life like any frame.
@@ -74,10 +75,10 @@ _text = msgspec.json.Decoder(str)
 class Book:
     """One symbol's book, and the ids it has come to."""
 
-    __slots__ = ("crossing", "levels", "link", "name", "numbers", "ticker_id", "trade_id", "update_id")
+    __slots__ = ("levels", "link", "name", "own", "singles", "ticker_id", "trade_id", "update_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.crossing, self.numbers = Link(followed), Crossing(), Numbers(followed.instrument)
+        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
         self.name = followed.instrument.symbol.lower()
         self.levels = LooseLevels(followed, (0, 1, -1), feed.count)
         self.update_id = self.trade_id = self.ticker_id = 0
@@ -165,18 +166,19 @@ class GeminiFeed(Connection):
             return
         if self.aged(ts_ns, frame.ts_ns, rows):
             return
-        whole, begin = book.link.state != LIVE, rows.count
+        whole = book.link.state != LIVE
         if whole:
             book.link.asked()
             book.link.begin(ts_ns, frame.ts_ns, rows)
-        flags = SNAPSHOT if whole else 0
-        asks_last = not whole and len(frame.asks) > 2
-        book.levels.write(frame.bids, BID, ts_ns, frame.ts_ns, flags, not whole and not asks_last, rows)
-        book.levels.write(frame.asks, ASK, ts_ns, frame.ts_ns, flags, asks_last, rows)
+            book.own.clear()
+        begin, flags = rows.count, SNAPSHOT if whole else 0
+        book.levels.write(frame.bids, BID, ts_ns, frame.ts_ns, flags, False, rows)
+        book.levels.write(frame.asks, ASK, ts_ns, frame.ts_ns, flags, False, rows)
+        crossed = book.own.crossed(rows, begin, frame.last_id, not whole)
         if whole:
             book.link.whole(ts_ns, frame.ts_ns, rows)
         book.update_id = frame.last_id
-        if book.crossing.after(rows, begin):
+        if crossed:
             self.count("crossed")
             self._lost(book, CAUSE_CROSSED, ts_ns, rows)
 
@@ -193,12 +195,8 @@ class GeminiFeed(Connection):
             self.count("late")
             return
         book.trade_id = frame.trade_id
-        side, ticks, lots = (
-            SELL if frame.buyer_made else BUY,
-            book.numbers.ticks(frame.price),
-            book.numbers.lots(frame.qty),
-        )
-        rows.add(book.link.followed, ts_ns, frame.ts_ns, TRADE, side, ticks, lots, frame.trade_id)
+        side = SELL if frame.buyer_made else BUY
+        book.singles.trade(frame.price, frame.qty, side, frame.trade_id, ts_ns, frame.ts_ns, rows)
 
     def _best(self, book: Book, frame: Frame, ts_ns: int, rows: Rows) -> None:
         if frame.last_id < book.ticker_id:
@@ -206,13 +204,9 @@ class GeminiFeed(Connection):
             return
         book.ticker_id = frame.last_id
         bid, ask = (_text.decode(raw) if len(raw) else "" for raw in (frame.bids, frame.asks))
-        for side, price, qty in ((BID, bid, frame.bid_qty), (ASK, ask, frame.ask_qty)):
-            ticks = book.numbers.ticks(price) if price else 0
-            if ticks > 0:
-                rows.add(
-                    book.link.followed, ts_ns, frame.ts_ns, TICKER, side, ticks, book.numbers.lots(qty or "0"),
-                    frame.last_id, flags=LAST if side == ASK or not ask else 0,
-                )  # fmt: skip
+        book.singles.ticker(
+            bid or "0", frame.bid_qty or "0", ask or "0", frame.ask_qty or "0", frame.last_id, ts_ns, frame.ts_ns, rows
+        )
 
     def _reply(self, frame: Frame, ts_ns: int, rows: Rows) -> None:
         """An answer to a request of ours; a refused subscription is a book that would never come."""
@@ -249,6 +243,13 @@ def feeds(
     return [GeminiFeed([one for one in followed if one.depth == depth], headers) for depth in depths]
 
 
+def recorded(followed: Sequence[Followed], asked: str) -> GeminiFeed | Gemini2021Feed:
+    """The feed of a recorded connection; asked: what its recorder subscribed to, by which the protocol is told."""
+    if '"subscriptions"' in asked:
+        return Gemini2021Feed(followed)
+    return GeminiFeed(followed)
+
+
 class _Details(msgspec.Struct):
     """Numbers may be JSON numbers, in exponent notation."""
 
@@ -276,7 +277,7 @@ def instruments(body: bytes) -> list[Instrument]:
     """
     try:
         listed = _all_details.decode(body) if body.lstrip()[:1] == b"[" else [_details.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise Malformed(f"gemini: symbol details: {error}: {body[:80]!r}") from None
     found = []
     for one in listed:

@@ -9,17 +9,19 @@ no checksum and no time on levels: a lost message shows only if it leaves the bo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
-from pinnacle.event import BUY, SELL, SNAPSHOT, TRADE
+from pinnacle.event import BUY, SELL, SNAPSHOT
+from pinnacle.limits import INT64_MAX
 from pinnacle.venues.coinbase_messages import Id, Tagged
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.crossing import Crossing
 from pinnacle.venues.feed import CAUSE_CROSSED, CAUSE_MALFORMED, SYNCING, Address, Followed, Malformed, Rows
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://api.gemini.com", "https://api.gemini.com")
 # Heartbeats came every five seconds.
@@ -39,7 +41,7 @@ class Trade(Tagged, tag="trade"):
 
     symbol: str
     event_id: Id
-    timestamp: Id
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX // 1_000_000)]
     price: str
     quantity: str
     side: str
@@ -60,10 +62,10 @@ _types = msgspec.json.Decoder(_Type)
 class Book:
     """One symbol's book."""
 
-    __slots__ = ("crossing", "levels", "link", "numbers", "trade_id")
+    __slots__ = ("levels", "link", "own", "singles", "trade_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.crossing, self.numbers = Link(followed), Crossing(), Numbers(followed.instrument)
+        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
         self.levels = LooseLevels(followed, (1, 2, 0), feed.count)
         self.trade_id = 0
 
@@ -115,16 +117,19 @@ class Gemini2021Feed(Connection):
         """Nothing is ever fetched."""
 
     def _levels(self, book: Book, message: Levels2, ts_ns: int, rows: Rows) -> None:
-        whole, begin = book.link.state == SYNCING, rows.count
+        whole = book.link.state == SYNCING
         if not whole and not book.link.live:
             self.count("updates before a book")
             return
         if whole:
             book.link.begin(ts_ns, 0, rows)
-        book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, not whole, rows)
+            book.own.clear()
+        begin = rows.count
+        book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, False, rows)
+        crossed = book.own.crossed(rows, begin, 0, not whole)
         if whole:
             book.link.whole(ts_ns, 0, rows)
-        if book.crossing.after(rows, begin):
+        if crossed:
             self.count("crossed")
             self.lose(CAUSE_CROSSED, f"the book of {message.symbol} is crossed", ts_ns, rows)
 
@@ -136,10 +141,9 @@ class Gemini2021Feed(Connection):
         side = _SIDES.get(message.side)
         if side is None:
             raise Malformed(f"gemini: {message.symbol}: a trade of side {message.side[:20]!r}")
-        rows.add(
-            book.link.followed, ts_ns, message.timestamp * 1_000_000, TRADE, side, book.numbers.ticks(message.price),
-            book.numbers.lots(message.quantity), message.event_id,
-        )  # fmt: skip
+        book.singles.trade(
+            message.price, message.quantity, side, message.event_id, ts_ns, message.timestamp * 1_000_000, rows
+        )
 
     def _new_type(self, data: bytes) -> bool:
         """Whether this is a message of a type that is not read here."""

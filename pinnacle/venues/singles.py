@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from struct import Struct
+from struct import error as StructError
 
 from pinnacle.errors import HistoryError
 from pinnacle.event import ASK, BID, EVENT, LAST, TICKER, TRADE
@@ -97,10 +98,14 @@ class Singles:
         ticks, lots = self.price_ticks[price], self.qty_lots[qty]
         if ticks <= 0 or lots < 0:
             raise Malformed(f"{self._followed.instrument.name}: a trade of {qty[:40]} at {price[:40]}")
-        _ROW.pack_into(
-            self._room(1, rows), rows.count * _BYTES,
-            0, ts_ns, ts_venue_ns, order_id, ticks, lots, trade_id, TRADE, side, flags, self._venue, self._instrument,
-        )  # fmt: skip
+        try:
+            _ROW.pack_into(
+                self._room(1, rows), rows.count * _BYTES,
+                0, ts_ns, ts_venue_ns, order_id, ticks, lots, trade_id, TRADE, side, flags, self._venue,
+                self._instrument,
+            )  # fmt: skip
+        except StructError:
+            raise self._too_large(trade_id, ts_venue_ns) from None
         rows.count += 1
 
     def ticker(
@@ -120,19 +125,31 @@ class Singles:
         if bid_ticks < 0 or bid_lots < 0 or ask_ticks < 0 or ask_lots < 0:
             raise Malformed(f"{self._followed.instrument.name}: a ticker with negative numbers")
         memory = self._room(2, rows)
-        if bid_ticks and ask_ticks:
-            _ROW_PAIR.pack_into(
-                memory, rows.count * _BYTES,
-                0, ts_ns, ts_venue_ns, 0, bid_ticks, bid_lots, update_id, TICKER, BID, 0, self._venue,
-                self._instrument,
-                0, ts_ns, ts_venue_ns, 0, ask_ticks, ask_lots, update_id, TICKER, ASK, LAST, self._venue,
-                self._instrument,
-            )  # fmt: skip
-            rows.count += 2
-            return
-        for side, ticks, lots in ((BID, bid_ticks, bid_lots), (ASK, ask_ticks, ask_lots)):
-            if ticks:
-                rows.add(self._followed, ts_ns, ts_venue_ns, TICKER, side, ticks, lots, update_id)
+        try:
+            if bid_ticks and ask_ticks:
+                _ROW_PAIR.pack_into(
+                    memory, rows.count * _BYTES,
+                    0, ts_ns, ts_venue_ns, 0, bid_ticks, bid_lots, update_id, TICKER, BID, 0, self._venue,
+                    self._instrument,
+                    0, ts_ns, ts_venue_ns, 0, ask_ticks, ask_lots, update_id, TICKER, ASK, LAST, self._venue,
+                    self._instrument,
+                )  # fmt: skip
+                rows.count += 2
+            elif bid_ticks or ask_ticks:
+                side, ticks, lots = (BID, bid_ticks, bid_lots) if bid_ticks else (ASK, ask_ticks, ask_lots)
+                _ROW.pack_into(
+                    memory, rows.count * _BYTES,
+                    0, ts_ns, ts_venue_ns, 0, ticks, lots, update_id, TICKER, side, LAST, self._venue,
+                    self._instrument,
+                )  # fmt: skip
+                rows.count += 1
+        except StructError:
+            raise self._too_large(update_id, ts_venue_ns) from None
+
+    def _too_large(self, number: int, ts_venue_ns: int) -> Malformed:
+        return Malformed(
+            f"{self._followed.instrument.name}: id {number} or time {ts_venue_ns} ns is more than can be kept"[:200]
+        )
 
     def _room(self, count: int, rows: Rows) -> memoryview:
         """The bytes of the rows' array, with room for so many more; kept as long as the array is the same."""

@@ -15,8 +15,16 @@ VENUES = {
     "binance-usdm": "pinnacle.venues.binance_usdm",
     "bitstamp": "pinnacle.venues.bitstamp",
     "coinbase": "pinnacle.venues.coinbase",
+    "coinbase-advanced": "pinnacle.venues.coinbase_advanced",
     "gemini": "pinnacle.venues.gemini",
     "kraken": "pinnacle.venues.kraken",
+}
+
+# Protocols that recordings speak and venues do no more, or another one of the same venue: what such a recorder asked
+# for contains the text, and the file reads it.
+OTHER_PROTOCOLS = {
+    "coinbase": (('"channel":', "pinnacle.venues.coinbase_advanced"),),
+    "gemini": (('"subscriptions":', "pinnacle.venues.gemini_2021"),),
 }
 
 
@@ -40,3 +48,19 @@ def venue(name: str) -> Venue:
     if name not in VENUES:
         raise OperatorError(f"venue {name!r} is not known; known are {', '.join(VENUES)}")
     return cast(Venue, import_module(VENUES[name]))
+
+
+def recorded_feeds(name: str, followed: Sequence[Followed], asked: str) -> Sequence[Feed]:
+    """The feeds that can read a recorded connection.  asked: its address and what was sent on it, as text.
+
+    Raises OperatorError for a venue that is not known.
+    """
+    module = venue(name)
+    told = asked.replace(" ", "")
+    for text, path in OTHER_PROTOCOLS.get(name, ()):
+        if text in told:
+            module = cast(Venue, import_module(path))
+    recorded = getattr(module, "recorded", None)
+    if recorded is not None:
+        return [cast(Feed, recorded(followed, asked))]
+    return module.feeds(followed, module.ADDRESS)
