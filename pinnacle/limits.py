@@ -80,6 +80,9 @@ MARKOUTS_PENDING_MAX = 1 << 15
 TAKEN_LEVELS_MAX = 64
 
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # A whole book that was asked for and has not come: the largest (Coinbase BTC-USD, 5 MB) takes a second or two.
 FEED_SYNC_NS_MAX = 30_000_000_000
 # How much later than the freshest message of its connection a message may come before its book is of the past.
@@ -106,6 +109,9 @@ PARTICIPANT_ORDER_ID_MAX = (1 << 40) - 1
 FEE_TIERS_MAX = 16
 
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20
 # Whole books asked for in a row without one that holds, before the connection itself is given up.

@@ -17,6 +17,9 @@ DIALECTS = {
     "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
     "bitstamp": "pinnacle.dialects.bitstamp:Bitstamp",
     "kraken": "pinnacle.dialects.kraken:Kraken",
+    "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "coinbase-advanced": "pinnacle.dialects.coinbase_advanced:CoinbaseAdvanced",
+    "gemini": "pinnacle.dialects.gemini:Gemini",
 }
 
 
