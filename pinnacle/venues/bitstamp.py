@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import BUY, LINK_STALE, SELL, TRADE
+from pinnacle.event import BUY, LINK_STALE, SELL
 from pinnacle.instrument import Instrument
 from pinnacle.limits import BITSTAMP_CHANNELS_MAX
 from pinnacle.venues import bitstamp_messages as messages
@@ -20,7 +20,7 @@ from pinnacle.venues.bitstamp_orders import OrderBook
 from pinnacle.venues.connection import Connection, once_each
 from pinnacle.venues.feed import CAUSE_MALFORMED, Address, Feed, Followed, Malformed, Rows
 from pinnacle.venues.link import lose_all
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://ws.bitstamp.net", "https://www.bitstamp.net")
 # A quiet market says nothing for a minute, but each heartbeat of ours is answered.
@@ -43,8 +43,7 @@ class BitstampFeed(Connection):
         self._level_books = {k: book for k, book in enumerate(self.books) if isinstance(book, LevelBook)}
         super().__init__("bitstamp", [book.link for book in self.books], SILENCE_NS, "", {})
         self.refused: dict[str, str] = {}
-        self._followed = list(followed)
-        self._numbers = [Numbers(one.instrument) for one in followed]
+        self._singles = [Singles(one) for one in followed]
         self._beaten_ns = 0
         # channel -> (place, what to do)
         self._ways: dict[str, tuple[int, Callable[[int, messages.Frame, int, Rows], None]]] = {}
@@ -139,16 +138,14 @@ class BitstampFeed(Connection):
             self.count("of no known event")
             return
         self.count("trades")
-        trade, numbers = frame.data, self._numbers[k]
-        if trade is None:
-            raise ValueError("bitstamp: a trade without anything")
-        price, amount = messages.text(trade.price_str, trade.price), messages.text(trade.amount_str, trade.amount)
-        ticks, lots = numbers.ticks(price), numbers.lots(amount)
-        if ticks <= 0 or trade.type not in (0, 1):
-            raise Malformed(f"bitstamp: a trade of {amount[:40]} at {price[:40]}")
+        trade = frame.data
+        if trade is None or trade.type not in (0, 1):
+            raise ValueError("bitstamp: a trade without a side")
         side, resting = (BUY, trade.sell_order_id) if trade.type == 0 else (SELL, trade.buy_order_id)
-        time_ns = messages.time_ns(trade.microtimestamp)
-        rows.add(self._followed[k], ts_ns, time_ns, TRADE, side, ticks, lots, trade.id, resting)
+        self._singles[k].trade(
+            messages.text(trade.price_str, trade.price), messages.text(trade.amount_str, trade.amount), side, trade.id,
+            ts_ns, messages.time_ns(trade.microtimestamp), rows, order_id=resting,
+        )  # fmt: skip
 
     def _control(
         self,

@@ -15,7 +15,7 @@ from pinnacle.limits import BRIDGE_MESSAGES_MAX, L3_ORDERS_MAX, SNAPSHOT_WAIT_NS
 from pinnacle.venues import bitstamp_messages as messages
 from pinnacle.venues.feed import CAUSE_SEQUENCE, Fetch, Followed, Malformed, Rows
 from pinnacle.venues.link import Link
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.singles import Numbers
 
 SECOND_NS = 1_000_000_000
 # A market in which nothing has happened for so long has a book all the same.
@@ -54,7 +54,8 @@ class OrderBook:
     """count: called with what became of a message.  fetch: not None if a REST call is wanted."""
 
     def __init__(self, followed: Followed, count: Callable[[str], None]) -> None:
-        self.link, self._count, self._numbers = Link(followed), count, Numbers(followed.instrument)
+        self.link, self._count = Link(followed), count
+        self._ticks, self._lots = Numbers(followed, False), Numbers(followed, True)
         self.fetch: Fetch | None = None
         self.tag = ""
         self._asked = self._tries = 0
@@ -144,7 +145,7 @@ class OrderBook:
         self.link.begin(ts_ns, time_ns, rows)
         for side, orders in ((BID, snapshot.bids), (ASK, snapshot.asks)):
             for price, amount, number in orders:
-                ticks, lots, order_id = self._numbers.ticks(price), self._numbers.lots(amount), int(number)
+                ticks, lots, order_id = self._ticks[price], self._lots[amount], int(number)
                 if ticks <= 0 or lots <= 0 or not 0 < order_id < 1 << 63 or order_id in self.orders:
                     raise Malformed(f"{self.link.followed.instrument.name}: an order of {amount[:40]} at {price[:40]}")
                 self._add(order_id, side, ticks, lots, ts_ns, time_ns, SNAPSHOT, rows)
@@ -169,8 +170,8 @@ class OrderBook:
     def _apply(self, event: str, order: messages.Body, ts_ns: int, rows: Rows) -> None:
         time_ns = messages.time_ns(order.microtimestamp)
         price, amount = messages.text(order.price_str, order.price), messages.text(order.amount_str, order.amount)
-        ticks, lots, order_id = self._numbers.ticks(price), self._numbers.lots(amount), order.id
-        if order.order_type not in (0, 1) or order_id <= 0 or (ticks <= 0 and event != DELETED):
+        ticks, lots, order_id = self._ticks[price], self._lots[amount], order.id
+        if order.order_type not in (0, 1) or order_id <= 0 or lots < 0 or (ticks <= 0 and event != DELETED):
             raise Malformed(f"{self.link.followed.instrument.name}: an order of {amount[:40]} at {price[:40]}")
         side, known = (BID if order.order_type == 0 else ASK), self.orders.get(order_id)
         followed = self.link.followed

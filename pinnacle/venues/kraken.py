@@ -20,8 +20,6 @@ import msgspec
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import (
-    ASK,
-    BID,
     BUY,
     LAST,
     LINK_STALE,
@@ -31,8 +29,6 @@ from pinnacle.event import (
     STATE_HALTED,
     STATE_OPEN,
     STATE_POST_ONLY,
-    TICKER,
-    TRADE,
 )
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.depth import ODD, wrong_with
@@ -43,7 +39,7 @@ from pinnacle.venues.feed import CAUSE_MALFORMED, CAUSE_VENUE, Address, Feed, Fo
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.kraken_depth import Depths, depth_of
 from pinnacle.venues.link import Link, lose_all
-from pinnacle.venues.numbers import Numbers
+from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://ws.kraken.com", "https://api.kraken.com")
 # Heartbeats come each second, so this many missing ones are a connection that is half open.
@@ -73,7 +69,7 @@ class KrakenFeed(Connection):
         self.refused: dict[str, str] = {}
         self._followed = list(followed)
         self._places = {name: k for k, name in enumerate(names)}
-        self._numbers = [Numbers(one.instrument) for one in followed]
+        self._singles = [Singles(one) for one in followed]
         self._system = STATE_OPEN
         self._pairs = [STATE_OPEN] * len(names)
         self._said = [STATE_OPEN] * len(names)
@@ -262,29 +258,23 @@ class KrakenFeed(Connection):
             k = self._places.get(trade.symbol)
             if k is None:
                 continue
-            numbers = self._numbers[k]
-            ticks, lots = numbers.ticks(_text(trade.price)), numbers.lots(_text(trade.qty))
-            if ticks <= 0 or trade.side not in ("buy", "sell"):
-                raise Malformed(f"kraken:{trade.symbol}: a trade of {_text(trade.qty)} at {_text(trade.price)}")
-            side = BUY if trade.side == "buy" else SELL
-            time_ns = ns_of_iso(trade.timestamp)
-            rows.add(self._followed[k], ts_ns, time_ns, TRADE, side, ticks, lots, trade.trade_id, flags=0)
+            if trade.side not in ("buy", "sell"):
+                raise Malformed(f"kraken:{trade.symbol}: a trade of side {trade.side[:20]!r}")
+            self._singles[k].trade(
+                _text(trade.price), _text(trade.qty), BUY if trade.side == "buy" else SELL, trade.trade_id, ts_ns,
+                ns_of_iso(trade.timestamp), rows, flags=0,
+            )  # fmt: skip
         if rows.count > first:
             rows.events[rows.count - 1]["flags"] |= LAST
 
     def _ticker(self, message: messages.Envelope, ts_ns: int, rows: Rows) -> None:
-        first = rows.count
         for ticker in messages.tickers(message.data):
             k = self._places.get(ticker.symbol)
-            if k is None:
-                continue
-            numbers, time_ns = self._numbers[k], ns_of_iso(ticker.timestamp) if ticker.timestamp else 0
-            for side, price, qty in ((BID, ticker.bid, ticker.bid_qty), (ASK, ticker.ask, ticker.ask_qty)):
-                ticks, lots = numbers.ticks(_text(price)), numbers.lots(_text(qty))
-                if ticks:
-                    rows.add(self._followed[k], ts_ns, time_ns, TICKER, side, ticks, lots, flags=0)
-        if rows.count > first:
-            rows.events[rows.count - 1]["flags"] |= LAST
+            if k is not None:
+                self._singles[k].ticker(
+                    _text(ticker.bid), _text(ticker.bid_qty), _text(ticker.ask), _text(ticker.ask_qty), 0, ts_ns,
+                    ns_of_iso(ticker.timestamp) if ticker.timestamp else 0, rows,
+                )  # fmt: skip
 
     def _heartbeat(self, message: messages.Envelope, ts_ns: int, rows: Rows) -> None:
         """That it came is all it says."""

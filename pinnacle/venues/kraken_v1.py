@@ -19,7 +19,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from pinnacle.event import ASK, BID, BUY, LAST, SELL, TICKER, TRADE
+from pinnacle.event import BUY, LAST, SELL
 from pinnacle.venues import kraken_messages as messages
 from pinnacle.venues.feed import Malformed, Rows
 from pinnacle.venues.kraken import STATE_HALTED, STATES, KrakenFeed
@@ -132,27 +132,22 @@ class KrakenV1Feed(KrakenFeed):
 
     def _trades_of(self, k: int, payload: Raw, ts_ns: int, rows: Rows) -> None:
         self.count("trade")
-        numbers = self._numbers[k]
         trades = _trades(payload)
         for n, (price, qty, time, side, _, _) in enumerate(trades):
-            ticks, lots = numbers.ticks(price), numbers.lots(qty)
-            if ticks <= 0 or side not in ("b", "s"):
-                raise Malformed(f"kraken: a trade of {qty[:40]} at {price[:40]}")
+            if side not in ("b", "s"):
+                raise Malformed(f"kraken: a trade of side {side[:20]!r}")
             seconds, _, fraction = time.partition(".")
-            rows.add(
-                self._followed[k], ts_ns, int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0")), TRADE,
-                BUY if side == "b" else SELL, ticks, lots, flags=LAST if n == len(trades) - 1 else 0,
+            self._singles[k].trade(
+                price, qty, BUY if side == "b" else SELL, 0, ts_ns,
+                int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0")), rows,
+                flags=LAST if n == len(trades) - 1 else 0,
             )  # fmt: skip
 
     def _ticker_of(self, k: int, payload: Raw, ts_ns: int, rows: Rows) -> None:
         self.count("ticker")
-        ticker, numbers, first = _ticker(payload), self._numbers[k], rows.count
-        for side, (price, _, qty) in ((BID, ticker.bid), (ASK, ticker.ask)):
-            ticks, lots = numbers.ticks(price), numbers.lots(qty)
-            if ticks:
-                rows.add(self._followed[k], ts_ns, 0, TICKER, side, ticks, lots, flags=0)
-        if rows.count > first:
-            rows.events[rows.count - 1]["flags"] |= LAST
+        ticker = _ticker(payload)
+        (ask, _, ask_qty), (bid, _, bid_qty) = ticker.ask, ticker.bid
+        self._singles[k].ticker(bid, bid_qty, ask, ask_qty, 0, ts_ns, 0, rows)
 
 
 def _ns(seconds: bytes, micros: bytes) -> int:
