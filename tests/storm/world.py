@@ -25,6 +25,7 @@ from pinnacle.instrument import Instrument
 from pinnacle.run.background import BackgroundMarket, BackgroundRates
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.credentials import signer
+from pinnacle.venues.feed import LIVE
 from tests.storm.auditor import Auditor, Violation
 from tests.storm.network import MS, Pipe, Weather
 from tests.storm.process import OPEN_MAX, ORDER_MAX, POSITION_MAX, RUN_ID, Disk, Killed, Process, refold
@@ -33,7 +34,7 @@ START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 VENUE_TICK_NS, OUR_TICK_NS = 20 * MS, 50 * MS
 # After the weather cleared: until everything is settled, and until a kill has cancelled everything.
-SETTLE_NS, KILL_NS = 25 * SECOND, 6 * SECOND
+SETTLE_NS, KILL_NS = 25 * SECOND, 2 * SECOND
 INSTRUMENT = Instrument("binance", "BTCUSDT", Decimal("0.01"), Decimal("0.00001"), base="BTC", quote="USDT")
 
 
@@ -317,6 +318,7 @@ class World:
         process = self.process
         if process is None:
             return
+        self.auditor.book_live = process.feed.states()[0] == LIVE
         for name, one in (("feed", process.feed), ("api", process.gateway)):
             socket = self.sockets.get(name)
             for frame in one.sends:
