@@ -91,7 +91,7 @@ class Trader:
     def hear(self, events: np.ndarray, now_ns: int) -> None:
         """Market events of one moment.  Raises EngineStopped or StrategyError where the engine stops."""
         if events.size:
-            for row in events[np.isin(events["kind"], _LINKS)]:
+            for row in events[_LINKS[events["kind"]]]:
                 stale = self.desks[int(row["venue"])].stale
                 (stale.discard if row["kind"] == LINK_UP else stale.add)(int(row["instrument"]))
             self._fold(events, now_ns)
@@ -146,7 +146,7 @@ class Trader:
         except DiskError as error:
             self._fail(error, now_ns)
             return
-        for command in outputs[np.isin(outputs["kind"], (PLACE, CANCEL))]:
+        for command in outputs[_COMMANDS[outputs["kind"]]]:
             self.desks[int(command["venue"])].command(command, now_ns)
 
     def _step(self, events: np.ndarray, heard: int, parts: list[np.ndarray]) -> int:
@@ -191,4 +191,12 @@ def merged(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return both[np.argsort(both["seq"], kind="stable")]
 
 
-_LINKS = (LINK_UP, LINK_DOWN, LINK_GAP, LINK_STALE)
+def _kinds(*kinds: int) -> np.ndarray:
+    """bool[256]: whether a kind is among these."""
+    table = np.zeros(256, bool)
+    table[list(kinds)] = True
+    return table
+
+
+_LINKS = _kinds(LINK_UP, LINK_DOWN, LINK_GAP, LINK_STALE)
+_COMMANDS = _kinds(PLACE, CANCEL)

@@ -63,6 +63,8 @@ TIME_EVERY_NS = 1_000_000_000
 # An answer that took longer says too little of the venue's clock.
 TIME_ROUND_NS_MAX = 1_500_000_000
 LIFE_NS = (24 * 3600 - 900) * 1_000_000_000
+# Between opening a connection, or losing the venue's clock, and being ready.
+READY_NS_MAX = 5_000_000_000
 # Requests without an answer are forgotten then; their owner has long given them up.
 PENDING_NS_MAX = 60_000_000_000
 REQUESTS = {PLACE_COST: answers.PLACE, CANCEL_COST: answers.CANCEL, REPLACE_COST: answers.REPLACE}
@@ -127,7 +129,7 @@ class BinanceGateway:
         self._count = 0
         self._up = False
         self._away_ns: int | None = None  # the venue's clock less ours
-        self._opened_ns = self._heard_ns = self._time_ns = 0
+        self._opened_ns = self._heard_ns = self._time_ns = self._unready_ns = 0
 
     # --- the connection -------------------------------------------------------------------------------------------
     def opening(self, ts_ns: int) -> Mapping[str, str] | None:
@@ -135,7 +137,7 @@ class BinanceGateway:
 
     def opened(self, ts_ns: int) -> None:
         self._up, self.ready, self.restart = True, False, ""
-        self._opened_ns = self._heard_ns = ts_ns
+        self._opened_ns = self._heard_ns = self._unready_ns = ts_ns
         self._pending = {}
         self.sends.clear()
         self._away_ns = None
@@ -153,6 +155,8 @@ class BinanceGateway:
             return
         if ts_ns - self._heard_ns > self.silence_ns:
             self._give_up(f"binance: silent for {(ts_ns - self._heard_ns) / 1e9:.1f} s")
+        elif not self.ready and ts_ns - self._unready_ns > READY_NS_MAX:
+            self._give_up("binance: no private stream came of the connection")
         elif ts_ns - self._opened_ns > LIFE_NS:
             self._give_up("binance: the connection is a day old")
         elif ts_ns - self._time_ns >= TIME_EVERY_NS:
@@ -306,7 +310,7 @@ class BinanceGateway:
             self.retry_ns = max(self.retry_ns, ts_ns + _retry_after_ns(error))
         elif cause == "clock":
             self._away_ns = None
-            self.ready = False
+            self.ready, self._unready_ns = False, ts_ns
             if self._up:
                 self._ask_time(ts_ns)
         if pending.what == SUBSCRIBE:

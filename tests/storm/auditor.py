@@ -38,7 +38,8 @@ class Auditor:
         self.placed: dict[int, np.void] = {}
         self.open_lots: dict[int, int] = {}
         self.sent: set[str] = set()
-        self.live = False
+        self.live = False  # by the log
+        self.book_live = False  # by the feed itself
         self.killed = False
         self.records = 0
         self.counts: dict[str, int] = {}
@@ -65,11 +66,9 @@ class Auditor:
     def wrote(self, records: np.ndarray) -> None:
         """Records that are durable now."""
         self.records += records.size
-        for record in records:
+        for record in records[records["kind"] != e.BOOK_LEVEL]:
             kind = int(record["kind"])
             self.counts[e.KIND_NAMES[kind]] = self.counts.get(e.KIND_NAMES[kind], 0) + 1
-            if kind == e.BOOK_LEVEL:
-                continue
             order_id = int(record["order_id"])
             if kind == e.FILL_ID:
                 self._fill_id = int(record["aux"])
@@ -143,7 +142,7 @@ class Auditor:
         )
         if (params["side"], params["price"], params["quantity"]) != wanted:
             raise Violation(f"{name} is not what was decided: {params}")
-        if not self.live:
+        if not (self.live and self.book_live):
             raise Violation(f"{name} was sent on a stale book")
         if self.killed:
             raise Violation(f"{name} was sent after a kill")

@@ -22,6 +22,7 @@ from pinnacle.venues.binance import feeds
 from pinnacle.venues.binance_gateway import ADDRESS, BinanceGateway
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
+from tests.storm.auditor import Violation
 
 RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
 POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
@@ -155,7 +156,7 @@ class Process:
         try:
             call()
         except Malformed as error:
-            self.gateway.restart = self.gateway.restart or str(error)
+            raise Violation(f"the exchange was not understood: {error}") from None
         self.trader.settle(now_ns)
         self.desk.tick(now_ns)
         self.trader.settle(now_ns)

@@ -82,7 +82,7 @@ class _Order(msgspec.Struct):
     n: str | None = None
     N: str | None = None
     m: bool = False
-    eR: str = ""
+    eR: str | int = ""
 
 
 class _Update(msgspec.Struct):
