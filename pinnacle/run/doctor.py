@@ -18,6 +18,7 @@ from pathlib import Path
 from pinnacle.config import Config
 from pinnacle.errors import PinnacleError, VenueError
 from pinnacle.run.connections import fetch_text
+from pinnacle.run.opening import address_of
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route, connect
 from pinnacle.venues.feed import Address, Followed
@@ -146,8 +147,7 @@ async def _venues(config: Config) -> list[Finding]:
     async with Http(route) as http:
         for name in dict.fromkeys(one.venue for one in config.instruments):
             symbols = [one.symbol for one in config.instruments if one.venue == name]
-            own, public = live.venues.get(name), venue(name).ADDRESS
-            address = public if own is None else Address(own.websocket or public.websocket, own.rest or public.rest)
+            address = address_of(config, name)
             found.append(await _rest(name, address, symbols, http))
             found.append(await _skew(name, address, http))
             found.append(await _websocket(name, address, symbols, http, route))

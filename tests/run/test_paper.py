@@ -11,6 +11,7 @@ import pytest
 from pinnacle import event
 from pinnacle.log.reader import LogReader
 from pinnacle.log.segment import write_segment
+from pinnacle.resources import find_file
 from pinnacle.run.recovery import Files
 from tests.cli.command import ran
 from tests.run.local_venue import CONFIG
@@ -25,7 +26,8 @@ LATENCIES = {
     "fitted": ("latency.model=fitted", "latency.entry_ms=0", "latency.response_ms=1", "run.seed=4"),
     "own answers": ("wake.on_order=true", "wake.on_book=false", "wake.every_ms=7"),
     "whole fills": ("fills.model=whole", "fees.maker_bps=-0.5"),
-    "in queue": ("strategy.path=join_best", "strategy.params={}", "queue.model=risk-averse"),
+    "plain Python": ("strategy.path={folder}/plain.py",),
+    "in queue": ("strategy.path=join_best", "strategy.params={{}}", "queue.model=risk-averse"),
 }
 
 
@@ -52,13 +54,16 @@ def test_paper_is_the_backtest_of_what_it_heard(tmp_path: Path, case: str) -> No
     paper session is byte for byte that of a backtest over the market in its log."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    records = played(tmp_path / "paper", seed, LATENCIES[case])
+    text = find_file("fixed_spread", None, "strategies", ".py").read_text()
+    (tmp_path / "plain.py").write_text(text.replace("@jit\n", ""))
+    given = tuple(setting.format(folder=tmp_path) for setting in LATENCIES[case])
+    records = played(tmp_path / "paper", seed, given)
     market = records[records["kind"] <= event.MARKET_KIND_MAX].copy()
     market["seq"] = np.arange(market.size)
     write_segment(tmp_path / "market.parquet", [market])
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
-    sets = [word for setting in (*LATENCIES[case], "run.record=full") for word in ("--set", setting)]
+    sets = [word for setting in (*given, "run.record=full") for word in ("--set", setting)]
     data, out = tmp_path / "market.parquet", tmp_path / "run"
     ran("backtest", config, "--data", data, "--out", out, "--quiet", "--no-report", *sets)
     until_ns = int(market["ts_ns"][-1])
