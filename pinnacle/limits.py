@@ -273,6 +273,13 @@ KILL_AGAIN_NS = 1_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
 # Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
-DELAYED_WRITES_MAX = 100_000
+DELAYED_WRITES_MAX = 10_000
 # Executions of one symbol that aggregated trades are remembered of.
 AGGREGATED_TRADES_MAX = 10_000
+# What a tape at full speed sends ahead of its reader: enough to keep it busy between two steps, far below the bound at
+# which a reader is cut.
+TAPE_AHEAD_BYTES = 1 << 20
+assert 4 * TAPE_AHEAD_BYTES <= SEND_BUFFER_BYTES_MAX
+# One step of the local exchange's market: after a pause of the process (a debugger, a stopped machine) what was missed
+# comes in steps of this, so that none holds more than a moment's records.
+EXCHANGE_STEP_NS = 100_000_000

@@ -14,6 +14,7 @@ import msgspec
 
 from pinnacle.dialects.dialect import Close, Dialect, Ping, Request, Response, Session
 from pinnacle.errors import OperatorError
+from pinnacle.limits import EXCHANGE_STEP_NS
 from pinnacle.transport.faults import Faults, FaultyWire
 from pinnacle.transport.server import GOING_AWAY, Answer, Server, Wire
 
@@ -29,6 +30,7 @@ class Client:
 
     def __init__(self, desk: Desk, session: Session, wire: Wire) -> None:
         self._desk, self.session, self.wire = desk, session, wire
+        session.unread_bytes = lambda: wire.waiting_bytes
         self._faulty = FaultyWire(wire, desk.faults, f"{session.path} {session.peer}", desk.later)
 
     def received(self, message: bytes) -> None:
@@ -89,8 +91,11 @@ class Desk:
 
     def advance(self) -> int:
         """Bring the market to the present; the venue's time."""
-        house = self.dialect.house
-        house.advance(self._clock())
+        house, now_ns = self.dialect.house, self._clock()
+        if house.now_ns:
+            while house.now_ns + EXCHANGE_STEP_NS < now_ns:
+                house.advance(house.now_ns + EXCHANGE_STEP_NS)
+        house.advance(now_ns)
         self.dialect.skew_ns = self.faults.skew_ns
         return house.now_ns + self.dialect.skew_ns
 
@@ -135,6 +140,8 @@ class Desk:
         def join(wire: Wire) -> Client:
             client = self.clients[made] = Client(self, made, wire)
             self.dialect.opened(made, self.advance())
+            # What was said while the handshake was under way is in no list of who waits any more.
+            client.flush()
             self.flush()
             return client
 

@@ -212,6 +212,23 @@ def test_request_faults(exchange: Served) -> None:
     assert exchange.call(lambda: len(house.open_orders(2))) == before + 1
 
 
+def test_a_lost_acknowledgement_on_the_websocket_api(exchange: Served) -> None:
+    """The order is at the venue and its answer never comes; the next request is answered as if nothing was."""
+    house = exchange.desk.dialect.house
+    with connect(exchange.ws + "/ws-api/v3") as client:
+        params: dict[str, Any] = {
+            "symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1",
+            "price": "2500", "apiKey": "pinnacle-other-key", "timestamp": time.time_ns() // 10**6,
+        }  # fmt: skip
+        text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+        params["signature"] = hmac.new(b"cGlubmFjbGUtZGVtby1zZWNyZXQtMDI=", text.encode(), hashlib.sha256).hexdigest()
+        fault(exchange, "lost_ack")
+        client.send(json.dumps({"id": 1, "method": "order.place", "params": params}))
+        client.send(json.dumps({"id": 2, "method": "time"}))
+        assert hear(client, 1)[0]["id"] == 2
+    assert len(exchange.call(lambda: house.open_orders(2, house.instrument_of("ETHUSDT")))) == 1
+
+
 def post_order(one: Served, key: str, secret: str) -> Any:
     query = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=57000.00"
     query += f"&timestamp={time.time_ns() // 10**6}"

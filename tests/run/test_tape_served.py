@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,21 @@ def test_each_client_hears_the_whole_tape_of_what_it_asked(tmp_path: Path) -> No
     assert [json.loads(said)["data"]["u"] for said in combined] == list(range(300))
     assert [json.loads(said)["u"] for said in raw] == list(range(0, 300, 3))
     assert asked == ['{"result":null,"id":1}', *raw]
+
+
+def test_a_tape_larger_than_any_buffer_waits_for_its_reader(tmp_path: Path) -> None:
+    """At speed 0 a reader who takes his time hears everything and is not cut, though it is more than may wait."""
+    path = tmp_path / "large.gz"
+    filler = "x" * 1_000
+    with gzip.open(path, "wb", 1) as sink:
+        for k in range(12_000):
+            sink.write(f'{NS + k} {{"stream":"btcusdt@depth","data":{{"u":{k},"x":"{filler}"}}}}\n'.encode())
+    with served(tapes=[path], speed=0.0, send_buffer_bytes_max=2 << 20) as one:
+        with connect(f"{one.ws}/ws/btcusdt@depth", max_size=None, max_queue=4) as client:
+            time.sleep(0.5)
+            heard = [json.loads(client.recv(timeout=10))["u"] for _ in range(12_000)]
+        assert one.server.slow_readers == 0
+    assert heard == list(range(12_000))
 
 
 def test_the_pace_is_the_recorded_one_times_the_speed(tmp_path: Path) -> None:
