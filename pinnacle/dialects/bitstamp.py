@@ -99,7 +99,7 @@ class Bitstamp(Dialect):
             raise Fail("API0013", "Missing X-Auth header.", 403)
         account = self.house.account_of(key)
         if account is None:
-            raise Fail("API0001", "API key not found.", 403)
+            raise Fail("API0001", "API key not found", 403)
         nonce, stamp = heads.get("x-auth-nonce", ""), heads.get("x-auth-timestamp", "")
         if not _NONCE.fullmatch(nonce):
             raise Fail("API0014", "Wrong X-Auth-Nonce header.", 403)
@@ -119,9 +119,9 @@ class Bitstamp(Dialect):
             told = f"BITSTAMP {key}{request.method}{host}{request.path}{query}{kind}{nonce}{stamp}v2".encode()
             right |= same(hmac_hex(account.secret, told + request.body), heads.get("x-auth-signature", "").lower())
         if not right:
-            raise Fail("API0005", "Invalid signature.", 403)
+            raise Fail("API0005", "Invalid signature", 403)
         if now_ns - self._nonces.get(f"{key} {nonce}", -WINDOW_NS) < WINDOW_NS:
-            raise Fail("API0015", "X-Auth-Nonce was used before.", 403)
+            raise Fail("API0004", "Invalid nonce", 403)
         if len(self._nonces) >= WINDOW_KEYS_MAX:
             self._nonces = {one: ns for one, ns in self._nonces.items() if now_ns - ns < WINDOW_NS}
         self._nonces[f"{key} {nonce}"] = now_ns
@@ -178,15 +178,15 @@ class Bitstamp(Dialect):
             "counter_currency": one.quote, "minimum_order_value": f"{one.notional_min:f}",
             "maximum_order_value": None, "minimum_order_amount": f"{max(one.qty_min, one.lot):f}",
             "maximum_order_amount": self.words.amount(k, listing.qty_max_lots), "trading": trading,
-            "instant_order_counter_decimals": 2, "instant_and_market_orders": "Enabled", "description": "",
-            "market_type": "SPOT",
+            "instant_order_counter_decimals": 2, "instant_and_market_orders": "Enabled",
+            "description": f"{one.base} / {one.quote}", "market_type": "SPOT",
         } | self._decimals(k)  # fmt: skip
 
     def _pair(self, k: int) -> dict[str, Any]:
         one, market = self.words.instrument(k), self._market(k)
         return {
             "name": market["name"], "url_symbol": one.symbol, "minimum_order": f"{one.notional_min:f} {one.quote}",
-            "trading": market["trading"], "instant_and_market_orders": "Enabled", "description": "",
+            "trading": market["trading"], "instant_and_market_orders": "Enabled", "description": market["description"],
         } | self._decimals(k)  # fmt: skip
 
     def _ticker(self, k: int) -> dict[str, Any]:

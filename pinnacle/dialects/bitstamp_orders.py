@@ -93,7 +93,7 @@ class Orders:
         """A cancel and a new order with another id."""
         order = self._named(account, params, "id", "orig_client_order_id")
         if not order.live:
-            raise Fail("404.002", "Order not found", 404)
+            raise Fail("404.002", "Order not found.", 404)
         k = order.instrument
         given = {"price": self.words.price(k, order.price_ticks), "amount": self.words.amount(k, order.open_lots)}
         if order.flags & e.POST_ONLY:
@@ -119,7 +119,7 @@ class Orders:
         else:
             raise Fail("400.004", {"id": ["This field is required."]})
         if found is None:
-            raise Fail("404.002", "Order not found", 404)
+            raise Fail("404.002", "Order not found.", 404)
         return found
 
     def _end(self, order: Order) -> None:
@@ -131,7 +131,7 @@ class Orders:
     def _cancel(self, account: Account, params: Params, rest: str) -> dict[str, Any]:
         order = self._named(account, params, "id", "client_order_id")
         if not order.live:
-            raise Fail("404.002", "Order not found", 404)
+            raise Fail("404.002", "Order not found.", 404)
         self._end(order)
         k = order.instrument
         # Numbers here, where other answers have text.

@@ -34,10 +34,10 @@ _SAID = {
     Why.NOTIONAL: ("400.046", {"__all__": ["Minimum order size is not met."]}),
     Why.NO_LIQUIDITY: ("400.009", {"__all__": ["There is not enough liquidity to fill that order."]}),
     Why.ORDERS_MAX: ("400.037", {"__all__": ["Too many open orders."]}),
-    Why.FUNDS: ("400.009", {"__all__": ["Your account balance is not sufficient for that order."]}),
+    Why.FUNDS: ("400.009", {"__all__": ["You need more to open that order. Check your account balance for details."]}),
     Why.CLIENT_ID: ("400.019", {"__all__": ["Order with this client order id exists already."]}),
     Why.DUPLICATE: ("400.019", {"__all__": ["Order with this client order id exists already."]}),
-    Why.UNKNOWN_ORDER: ("404.002", "Order not found"),
+    Why.UNKNOWN_ORDER: ("404.002", "Order not found."),
     Why.STATE: ("400.003", {"__all__": ["Trading on this market is disabled."]}),
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, FUNDING, SELL
+from pinnacle.instrument import Instrument
 from pinnacle.kernels.binance_frame import CROSSED, diff, single
 from pinnacle.limits import BINANCE_INSTRUMENTS_MAX, INT64_MAX, MESSAGE_BYTES_MAX
 from pinnacle.venues import binance_messages as messages
@@ -36,7 +38,9 @@ from pinnacle.venues.feed import (
     Malformed,
     Rows,
 )
+from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import lose_all
+from pinnacle.venues.own_book import OwnBook
 from pinnacle.venues.singles import Singles
 
 # The venue ends a connection after 24 h; ours end before, at a moment of our own.
@@ -129,6 +133,7 @@ class BinanceFeed:
         self._ways: dict[bytes, _Way] = {}
         self._opened_ns = self._heard_ns = self._now_ns = 0
         self._up = False
+        compile_kernels()
         self._probed = 0
 
     def _book(self, followed: Followed) -> BinanceBook:
@@ -383,3 +388,14 @@ def feeds_of(market: Market, followed: Sequence[Followed]) -> list[BinanceFeed]:
 def recorded_of(market: Market, followed: Sequence[Followed], asked: str) -> BinanceFeed:
     """The same of a market."""
     return BinanceFeed(market, followed, "", aggregates="@aggTrade" in asked and "@trade" not in asked)
+
+
+@cache
+def compile_kernels() -> None:
+    """Compile or load what a message needs: seconds at the very first start, and not once a connection is open."""
+    followed = Followed(Instrument("binance", "X", Decimal(1), Decimal(1)), 0, 0)
+    rows, own = Rows(), OwnBook()
+    diff(b"{}", way_of(followed, "depth", False), own.array, rows.events, 0, 0)
+    single(b"{}", way_of(followed, "trade", False), rows.events, 0, 0)
+    Levels(followed).write(b'[["1","1"]]', BUY, 0, 0, 0, False, rows)
+    own.crossed(rows, 0, 0, False)

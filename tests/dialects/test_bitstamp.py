@@ -166,7 +166,7 @@ def test_signatures_nonces_and_times():
         assert call(world, "account_balances/", change=change)["code"] == code
     assert call(world, "account_balances/", late_ns=151 * NS)["code"] == "API0017"
     assert isinstance(call(world, "account_balances/", nonce=uuid(1 << 30)), list)
-    assert call(world, "account_balances/", nonce=uuid(1 << 30))["code"] == "API0015"
+    assert call(world, "account_balances/", nonce=uuid(1 << 30))["code"] == "API0004"
     world.step(151 * NS)
     assert isinstance(call(world, "account_balances/", nonce=uuid(1 << 30)), list)
     for _ in range(401):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import FUNDING, LAST, LINK_DOWN, LINK_GAP, LINK_STALE, LINK_UP, SELL, TICKER, TRADE
-from pinnacle.limits import SNAPSHOT_TRIES_MAX
+from pinnacle.limits import BRIDGE_MESSAGES_MAX, SNAPSHOT_TRIES_MAX
 from pinnacle.venues.binance import ADDRESS, feeds, instruments, instruments_path, recorded
 from pinnacle.venues.binance_feed import BinanceFeed
 from pinnacle.venues.binance_market import SPOT
@@ -397,3 +397,17 @@ def test_the_kernel_says_what_the_parser_says(market):
         raised += errors[0]
         same += first_rows.size
     assert raised > 100 and same > 1000
+
+
+def test_diffs_wait_for_a_snapshot_only_so_long():
+    """Without a snapshot the diffs held are bounded, and reaching the bound gives the connection up."""
+    feed, rows, _ = opened()
+    message = b'{"stream":"btcusdt@depth","data":{"s":"BTCUSDT","U":%d,"u":%d,"b":[["99","1"]],"a":[]}}'
+    held = 0
+    for k in range(BRIDGE_MESSAGES_MAX + 1):
+        feed.received(message % (k, k), 2 * SECOND, rows)
+        held = max(held, len(feed._symbols[0].book._held))
+        if feed.restart:
+            break
+    assert "no snapshot" in feed.restart and held <= BRIDGE_MESSAGES_MAX
+    assert not feed._symbols[0].book._held and rows.count == 0
