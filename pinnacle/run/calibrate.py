@@ -181,6 +181,13 @@ def _write_tables(
         name: [one["value"], one["se"] or 0.0] for name, one in real["facts"].items() if one["value"] is not None
     }
     put(raw, "run.record", "full", "calibration")
+    # The history itself, for whoever wants it played.
+    one.pop("data", None)
+    raw.pop("data", None)
+    if data.is_dir():
+        raw["data"] = {"catalog": str(data.resolve())}
+    else:
+        one["data"] = str(data.resolve())
 
 
 def _goodness(hawkes: Hawkes) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Engine:
         log: LiveLog,
     ) -> None:
         self.state, self._strategy, self._instruments, self._log = state, strategy, instruments, log
+        for one in config.instruments:
+            choose_queue_model(one, orders=False, where=where)
         venues, self._points = simulated_venue(config, instruments, where)
         self._venues = venues
         self._quote = bind(strategy, len(state[0]["lane"]["own"]))

@@ -138,6 +138,10 @@ def _recorded(parsed: Config, where: str, beside: Path, loaded: Any, folder: Pat
     """A recorded market as background: a day file, or the catalog."""
     simulate = parsed.simulate
     assert simulate is not None
+    if not parsed.data.catalog and not parsed.instruments[0].data:
+        raise OperatorError(
+            f"{where}: model recorded needs a history to play; set data.catalog, or the instrument's data to a day file"
+        )
     finder = Backtest(config=parsed, where=where, beside=beside, strategy=loaded, out=folder)
     finder.open_histories(False)
     instrument, paths = finder.instruments[0], finder.paths[0]

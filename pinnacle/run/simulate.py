@@ -53,7 +53,7 @@ from pinnacle.run.generated_facts import write_facts
 from pinnacle.run.logbook import Logbook
 from pinnacle.run.market import GeneratedMarket
 from pinnacle.run.observations import ObservationFile
-from pinnacle.run.settings import engine_state, simulated_venue
+from pinnacle.run.settings import choose_queue_model, engine_state, simulated_venue
 
 # Between two looks at Ctrl-C and the progress bar, and the longest sleep of a paced run.
 _LOOK_SHARE = 200
@@ -204,6 +204,9 @@ class World:
         start_ns = simulation.start_ns
         self.state = engine_state(config, [instrument], simulation.strategy, simulation.where)
         self.venues: Venues
+        for one in config.instruments:
+            # Of no effect here, where queues are real, but a venue is not set up without one.
+            choose_queue_model(one, orders=False, where=simulation.where)
         self.venues, self.points = simulated_venue(config, [instrument], simulation.where)
         self.quote = bind(simulation.strategy, len(self.state[0]["lane"]["own"]))
         self.market = simulation.market(start_ns - round(config.simulate.warm_up_s * 1e9))

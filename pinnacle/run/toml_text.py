@@ -15,6 +15,8 @@ MEANINGS = {
     "on_order": "also after every answer of the venue",
     "record": "a simulation always keeps its market",
     "seed": "of every draw; another seed is another market",
+    "data.catalog": "folder of imported history, for model recorded",
+    "instruments.data": "the history, for model recorded",
     "venue": "a name",
     "symbol": "a name",
     "tick": "quote currency",

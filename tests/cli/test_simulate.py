@@ -187,6 +187,10 @@ REFUSALS = {
         lambda raw: raw["instruments"].append({**raw["instruments"][0], "symbol": "ETHUSDT"}),
         "a simulation has one instrument",
     ),
+    "nothing to play": (
+        lambda raw: [raw["simulate"].update(model="recorded"), raw.pop("data")],
+        "needs a history to play",
+    ),
     "a time that is none": (lambda raw: raw["simulate"].update(start="yesterday"), "simulate.start is 'yesterday'"),
     "a window of a backtest": (lambda raw: raw["run"].update(stop_ns=5), "are a backtest's"),
     "a fact without an error": (

@@ -215,8 +215,7 @@ def test_a_recorded_market_ends_the_run(tmp_path: Path) -> None:
 def test_a_recorded_market_is_a_background(tmp_path: Path) -> None:
     """A history's levels and trades as orders: its trades reach our orders, and a replay needs no history."""
     out = tmp_path / "run"
-    catalog = Path(__file__).resolve().parent.parent.parent / "data" / "catalog"
-    made = simulated(out, "simulate.model=recorded", "simulate.start=", f"data.catalog={catalog}", seconds=60.0)
+    made = simulated(out, "simulate.model=recorded", seconds=60.0)
     assert made.counts["order_filled"] > 5 and made.counts["trade"] > 100
     assert read_manifest(out).histories
     assert replay(out).divergence is None

@@ -350,9 +350,7 @@ class World:
     def _answered(self, process: Process, tag: str, status: int, body: bytes) -> None:
         if process is self.process:
             now_ns = self.our_ns()
-            self._turn(
-                lambda: process.of_gateway(lambda: process.gateway.answered(tag, status, body, now_ns), now_ns)
-            )
+            self._turn(lambda: process.of_gateway(lambda: process.gateway.answered(tag, status, body, now_ns), now_ns))
 
     # --- connections ----------------------------------------------------------------------------------------------
     def _connect(self, name: str, after_ns: int) -> None:
