@@ -91,17 +91,22 @@ class Orders:
         k = self.house.instrument_of(str(wanted.get("product_id", "")))
         if k is None:
             raise Fail(404, "Product not found")
-        one, kind, tif = self.words.instruments[k], wanted.get("type", "limit"), wanted.get("time_in_force") or "GTC"
-        if wanted.get("side") not in _SIDES:
+        one, kind, tif = (
+            self.words.instruments[k],
+            wanted.get("type", "limit"),
+            str(wanted.get("time_in_force") or "GTC"),
+        )
+        side, stp = str(wanted.get("side")), str(wanted.get("stp", "dc"))
+        if side not in _SIDES:
             raise Fail(400, "Invalid side")
         if kind not in ("limit", "market") or wanted.get("stop"):
             raise Fail(400, "Invalid order type: only limit and market are offered here")
-        if wanted.get("stp", "dc") not in STP_MODES:
+        if stp not in STP_MODES:
             raise Fail(400, "Invalid stp")
         client_id = wanted.get("client_oid") or ""
         if client_id and not (isinstance(client_id, str) and _UUID.fullmatch(client_id)):
             raise Fail(400, "Bad Request: client_oid must be a UUID")
-        sign = _SIDES[wanted["side"]]
+        sign = _SIDES[side]
         flags, price, lots, funds = e.MARKET, 0, 0, ""
         if kind == "limit":
             if tif not in _TIMES:
@@ -127,8 +132,8 @@ class Orders:
             lots = _number(wanted, "size", one.lot, "size is too accurate")
         return {
             "instrument": k, "side": sign, "qty_lots": lots, "price_ticks": price, "flags": flags,
-            "client_id": client_id.lower(), "stp": STP_MODES[wanted.get("stp", "dc")], "type": kind, "tif": tif,
-            "stp_text": wanted.get("stp", "dc"), "funds": funds,
+            "client_id": client_id.lower(), "stp": STP_MODES[stp], "type": kind, "tif": tif,
+            "stp_text": stp, "funds": funds,
         }  # fmt: skip
 
     def _cancel(self, account: Account, name: str) -> str:

@@ -59,7 +59,7 @@ class AccountStreams:
             return {}
         if not session.venue.may_order(session.account, now_ns):
             raise Refuse(-1003, "Too many orders", 429)
-        side, kind, time = wanted.get("side"), wanted.get("type"), wanted.get("timeInForce", "GTC")
+        side, kind, time = wanted.get("side"), wanted.get("type"), str(wanted.get("timeInForce", "GTC"))
         if side not in ("BUY", "SELL") or kind not in ("LIMIT", "MARKET") or time not in _TIMES:
             raise Refuse(-1013, "invalid side, type or timeInForce")
         flags = e.MARKET if kind == "MARKET" else _TIMES[time]
