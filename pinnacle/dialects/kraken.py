@@ -184,7 +184,7 @@ class Kraken(Dialect):
     def market(self, batch: Batch) -> None:
         self.now_ns = self.house.now_ns + self.skew_ns
         self.streams.market(batch, self.skew_ns)
-        if any(True for _ in batch.events(e.MARKET_STATE)) and len(set(self.house.states)) == 1:
+        if (batch.rows["kind"] == e.MARKET_STATE).any() and len(set(self.house.states)) == 1:
             for session in self.sessions:
                 session.send(self._status())
 

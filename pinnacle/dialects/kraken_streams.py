@@ -6,6 +6,7 @@ told as the venue does: what changed within the depth subscribed to, what came i
 
 from __future__ import annotations
 
+import bisect
 import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -28,11 +29,34 @@ encode = msgspec.json.encode
 Levels = dict[int, int]
 
 
+class Mirror:
+    """All levels of one pair by what everyone heard, in order; walking the house's own for each message is slow."""
+
+    def __init__(self, words: Words, k: int) -> None:
+        self.levels: dict[int, Levels] = {side: dict(words.house.levels(k, side)) for side in (BID, ASK)}
+        self._keys = {side: sorted(side * ticks for ticks in self.levels[side]) for side in (BID, ASK)}
+
+    def set(self, side: int, ticks: int, lots: int) -> None:
+        """The quantity at a price is now lots."""
+        levels, keys = self.levels[side], self._keys[side]
+        if lots:
+            if ticks not in levels:
+                bisect.insort(keys, side * ticks)
+            levels[ticks] = lots
+        elif levels.pop(ticks, 0):
+            del keys[bisect.bisect_left(keys, side * ticks)]
+
+    def top(self, side: int, depth: int) -> Levels:
+        """The first levels, best first."""
+        levels = self.levels[side]
+        return {side * key: levels[side * key] for key in self._keys[side][: -depth - 1 : -1]}
+
+
 class Book:
     """What subscribers of one pair and depth have: levels by side, best first."""
 
-    def __init__(self, words: Words, k: int, depth: int) -> None:
-        self.words, self.k, self.depth = words, k, depth
+    def __init__(self, words: Words, k: int, depth: int, mirror: Mirror) -> None:
+        self.words, self.k, self.depth, self.mirror = words, k, depth, mirror
         self.sessions: dict[KrakenSession, None] = {}
         self.sides: dict[int, Levels] = {BID: {}, ASK: {}}
         self.load()
@@ -40,9 +64,16 @@ class Book:
     def load(self) -> dict[int, Levels]:
         """The present book becomes what subscribers have; returns what they had."""
         had = self.sides
-        house = self.words.house
-        self.sides = {side: dict(house.levels(self.k, side, self.depth)) for side in (BID, ASK)}
+        self.sides = {side: self.mirror.top(side, self.depth) for side in (BID, ASK)}
         return had
+
+    def concerned(self, changed: list[MarketEvent]) -> bool:
+        """Whether any of these levels is within the depth, or could come into it."""
+        for side, levels in self.sides.items():
+            worst = next(reversed(levels)) if len(levels) == self.depth else 0
+            if any(one.side == side and (not worst or (one.price_ticks - worst) * side >= 0) for one in changed):
+                return True
+        return False
 
     def changes(self) -> dict[int, list[tuple[int, int]]]:
         """(price_ticks, lots) by side that lead from what subscribers had to what they have now."""
@@ -93,6 +124,7 @@ class Streams:
     def __init__(self, words: Words, spoil: Callable[[str], bool]) -> None:
         self.words, self.spoil = words, spoil
         self.books: dict[tuple[int, int], Book] = {}
+        self._mirrors: dict[int, Mirror] = {}
         self.trades: list[dict[KrakenSession, None]] = [{} for _ in words.symbols]
         self.tickers: list[dict[KrakenSession, str]] = [{} for _ in words.symbols]  # -> event_trigger
         self.instruments: dict[KrakenSession, None] = {}
@@ -103,7 +135,9 @@ class Streams:
         """Everyone at a depth has the same book, so a new one is given it as the others have it."""
         book = self.books.get((k, depth))
         if book is None:
-            book = self.books[k, depth] = Book(self.words, k, depth)
+            if k not in self._mirrors:
+                self._mirrors[k] = Mirror(self.words, k)
+            book = self.books[k, depth] = Book(self.words, k, depth, self._mirrors[k])
         book.sessions[session] = None
         if snapshot:
             session.send(book.snapshot(now_ns))
@@ -115,6 +149,8 @@ class Streams:
             book.sessions.pop(session, None)
             if not book.sessions:
                 del self.books[k, depth]
+                if not any(of == k for of, _ in self.books):
+                    del self._mirrors[k]
 
     def leave(self, session: KrakenSession) -> None:
         """A session has gone."""
@@ -130,20 +166,28 @@ class Streams:
     def market(self, batch: Batch, skew_ns: int) -> None:
         """What a step of the market changed, to all who want it."""
         k, now_ns = batch.instrument, batch.ts_ns + skew_ns
-        trades = list(batch.events(e.TRADE))
+        by_kind: dict[int, list[MarketEvent]] = {}
+        for one in batch.events():
+            by_kind.setdefault(one.kind, []).append(one)
+        trades = by_kind.get(e.TRADE, [])
         if trades and self.trades[k]:
             self._send(self.trades[k], self.trade_message("update", k, trades, skew_ns))
-        for (of, _), book in self.books.items():
-            if of == k:
-                self._tell_book(book, now_ns)
+        mirror = self._mirrors.get(k)
+        if mirror is not None:
+            changed = by_kind.get(e.BOOK_LEVEL, [])
+            for one in changed:
+                mirror.set(one.side, one.price_ticks, one.qty_lots)
+            for (of, _), book in self.books.items():
+                if of == k and book.concerned(changed):
+                    self._tell_book(book, now_ns)
         if self.tickers[k]:
-            moved = any(True for _ in batch.events(e.TICKER))
+            moved = e.TICKER in by_kind
             if trades or moved:
                 message = self.ticker_message("update", k, now_ns)
                 self._send(
                     {one: None for one, on in self.tickers[k].items() if (on == "bbo" and moved) or trades}, message
                 )
-        for change in batch.events(e.MARKET_STATE):
+        for change in by_kind.get(e.MARKET_STATE, ()):
             self._send(self.instruments, self.instrument_message("update", [k], change.aux))
 
     def _send(self, sessions: dict[KrakenSession, None], message: bytes) -> None:
