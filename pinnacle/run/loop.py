@@ -20,7 +20,7 @@ from pinnacle.kernels.weave import WOVEN
 from pinnacle.limits import EXPIRED_MAX, PENDING_ROWS_START
 from pinnacle.run.backtest import call_strategy, fingerprint_text, stopped
 from pinnacle.run.livelog import LiveLog
-from pinnacle.run.settings import least_latency, simulated_venue
+from pinnacle.run.settings import choose_queue_model, least_latency, simulated_venue
 
 _NOTHING = empty(0)
 
