@@ -67,6 +67,8 @@ LIFE_NS = (24 * 3600 - 900) * 1_000_000_000
 READY_NS_MAX = 5_000_000_000
 # Requests without an answer are forgotten then; their owner has long given them up.
 PENDING_NS_MAX = 60_000_000_000
+# The limit of new orders: cancels and questions are still taken.
+_TOO_MANY_ORDERS = "-1015 "
 REQUESTS = {PLACE_COST: answers.PLACE, CANCEL_COST: answers.CANCEL, REPLACE_COST: answers.REPLACE}
 ASKS = (ASK_ORDER, ASK_OPEN, ASK_FILLS, ASK_BALANCES)
 _malformed = (msgspec.MsgspecError, HistoryError, ValueError, KeyError, ArithmeticError, RecursionError)
@@ -306,7 +308,7 @@ class BinanceGateway:
 
     def _refused(self, pending: _Pending, refusal: tuple[int, str, str], error: bytes, ts_ns: int) -> None:
         kind, cause, words = refusal
-        if cause == "rate_limit":
+        if cause == "rate_limit" and not words.startswith(_TOO_MANY_ORDERS):
             self.retry_ns = max(self.retry_ns, ts_ns + _retry_after_ns(error))
         elif cause == "clock":
             self._away_ns = None
