@@ -129,7 +129,7 @@ class BinanceGateway:
         self._answers = answers.Answers(self.followed, ids.order_id)
         self._pending: dict[str, _Pending] = {}
         self._count = 0
-        self._up = False
+        self._up = self._subscribed = False
         self._away_ns: int | None = None  # the venue's clock less ours
         self._opened_ns = self._heard_ns = self._time_ns = self._unready_ns = 0
 
@@ -139,6 +139,7 @@ class BinanceGateway:
 
     def opened(self, ts_ns: int) -> None:
         self._up, self.ready, self.restart = True, False, ""
+        self._subscribed = False
         self._opened_ns = self._heard_ns = self._unready_ns = ts_ns
         self._pending = {}
         self.sends.clear()
@@ -296,7 +297,7 @@ class BinanceGateway:
         if refusal is not None:
             self._refused(pending, refusal, error, ts_ns)
         elif what == SUBSCRIBE:
-            self.ready = True
+            self.ready = self._subscribed = True
         elif what in ASKS:
             try:
                 self.said.append(self._shown(pending, result))
@@ -345,7 +346,9 @@ class BinanceGateway:
             return
         known = self._away_ns is not None
         self._away_ns = server_ns - (sent_ns + ts_ns) // 2
-        if not known and self._up and not self.ready:
+        if self._subscribed:
+            self.ready = self.ready or not (known or self.restart)
+        elif not known and self._up:
             params: Params = {}
             self._send(_Pending(SUBSCRIBE, ts_ns), params, ts_ns)
 
