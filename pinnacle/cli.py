@@ -16,6 +16,7 @@ from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
 from pinnacle.commands.keys import keys
+from pinnacle.commands.doctor import doctor
 from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.live import live
 from pinnacle.commands.log import log
@@ -281,6 +282,8 @@ def report(run: Path, as_json: bool) -> None:
 
 main.add_command(data)
 main.add_command(keys)
+main.add_command(doctor)
+main.add_command(live)
 main.add_command(log)
 main.add_command(with_listen(simulate))
 main.add_command(live)

@@ -63,7 +63,7 @@ def run(
     say = Said(headless)
     session = prepare_session(config, strategy, settings, out, "paper", say, stop_after_s)
     screen.say_if_compiling(headless)
-    watcher = None if headless else Watcher(session.out)
+    watcher = Watcher(session.out) if sys.stdout.isatty() and not headless else None
     say.file = session.out / "session.jsonl"
     try:
         manifest = session.run()

@@ -60,6 +60,25 @@ def diff(one: Path, other: Path) -> None:
     raise click.exceptions.Exit(1)
 
 
+@log.command()
+@click.argument("live", type=click.Path(path_type=Path))
+@click.argument("backtest", type=click.Path(path_type=Path))
+@click.option("--within-ms", type=float, default=100.0, show_default=True, help="Orders decided so close are the same.")
+def compare(live: Path, backtest: Path, within_ms: float) -> None:
+    """Split the difference of two runs over the same market into fills, fees, latency, queue and missed quotes.
+
+    LIVE is a session, BACKTEST one over what it recorded: `pinnacle backtest CONFIG --data LIVE`.
+    """
+    from pinnacle.report.compare import compare_runs
+    from pinnacle.run.observed import observe_session
+
+    for run in (live, backtest):
+        observe_session(run)
+    for one in compare_runs(live, backtest, round(within_ms * 1e6)):
+        for line in one.lines():
+            click.echo(line)
+
+
 def _kind_numbers(names: tuple[str, ...]) -> list[int]:
     from pinnacle.event import KIND_NAMES
 

@@ -20,7 +20,8 @@ from pinnacle.log.reader import LogReader
 
 def is_log(path: Path) -> bool:
     """Whether a path is the folder of a run, or the log folder in one."""
-    return any((folder / MANIFEST_NAME).is_file() and (folder / "log").is_dir() for folder in (path, path.parent))
+    run = path.parent if path.name == "log" else path
+    return (run / MANIFEST_NAME).is_file() and (run / "log").is_dir()
 
 
 class LogHistory:

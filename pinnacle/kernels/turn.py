@@ -70,14 +70,28 @@ REFOLD = np.dtype([("checked", "<i8"), ("inputs", "<i8")])
 
 
 @jit
-def turn(state, sim, desk, resting, points, cursor, pending, events, now_ns, quote, out):
-    """Hear events[cursor.heard:] and all that is due up to now_ns; returns why it paused (DONE ..).
+def turn(states, sims, desks, pool, points, cursors, pending, events, now_ns, quote, outs, fresh):
+    """Hear events and all that is due up to now_ns.
 
-    state, sim, desk, cursor: records.  resting: the first of the pool.  points: int64[k, 4], see latency.  pending:
-    WOVEN[m] with room for events.size rows after cursor.end.  events: EVENT[n], all dated now_ns or before, and not
-    before what was heard; numbered here.  out: inputs and outputs in one order, for the log; its owner empties it and
-    sets cursor.sent to 0.
+    states, sims, desks, cursors, outs: arrays of one record each, because Python hands an array over thirty times as
+    fast as a record.  pool: RESTING[k].  points: int64[k, 4], see latency.  pending: WOVEN[m] with room for events.size
+    rows after cursor.end.  events: EVENT[n], all dated now_ns or before, and not before what was heard; numbered here.
+    out: inputs and outputs in one order, for the log.  fresh: 1 for a new batch, whose `out` begins empty; 0 to go on
+    with it after a pause, for which the owner has emptied `out` and set cursor.sent to 0.
+
+    Returns (why it paused: DONE .., rows in out, when something is due next).
     """
+    cursor, out = cursors[0], outs[0]
+    if fresh:
+        cursor["heard"] = cursor["told"] = 0
+        out["count"] = cursor["sent"] = 0
+    code = hear_all(states[0], sims[0], desks[0], pool[0], points, cursor, pending, events, now_ns, quote, out)
+    return code, out["count"], due_next_ns(sims[0], cursor, pending)
+
+
+@jit_inner
+def hear_all(state, sim, desk, resting, points, cursor, pending, events, now_ns, quote, out):
+    """Events and answers and timers, each in its time, and the venue walked as far as they let it be."""
     lane = state["lane"]
     tell_venue(sim, cursor, pending, events)
     while True:
@@ -218,7 +232,7 @@ def hear_timer(state, cursor, now_ns, quote, out):
     step(state, timer, quote, out)
 
 
-@jit
+@jit_inner
 def due_next_ns(sim, cursor, pending):
     """When something is due by itself: a timer, an answer, or what may be answered then; NEVER if nothing is."""
     due_ns = min(cursor["timer_ns"], sim["answer_due_ns"])

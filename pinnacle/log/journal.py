@@ -19,7 +19,7 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,11 @@ READ_BYTES = 1 << 20
 assert READ_BYTES >= (FRAME_RECORDS_MAX + 1) * UNIT and WINDOW_BYTES >= 2 * (FRAME_RECORDS_MAX + 1) * UNIT
 
 
+# What passes right frames faster than this file does: (words of a chunk, checksum before it, index of its first record,
+# room for the records) -> (words passed, frames, records, checksum after them).  See kernels/frames.py.
+Walk = Callable[[np.ndarray, int, int, np.ndarray], tuple[int, int, int, int]]
+
+
 class NotClosed(LogDamaged):
     """A journal whose writer did not close it: every frame is intact, but nothing says that no frame is missing."""
 
@@ -82,8 +87,9 @@ class JournalReader:
     Raises LogDamaged for a bad file header, OperatorError for a missing file, DiskError for an unreadable one.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, walk: Walk | None = None) -> None:
         self.path = Path(path)
+        self._walk = walk
         self.frames = self.records = 0
         self.offset = 0
         self.closed = False
@@ -129,7 +135,7 @@ class JournalReader:
         while not self.closed:
             chunk = self._bytes(self.offset, READ_BYTES)
             parts: list[np.ndarray] = []
-            at = 0
+            at = 0 if self._walk is None else self._stride(chunk, parts)
             while True:
                 size, what = self._take(chunk, at, parts)
                 if size == 0:
@@ -137,12 +143,25 @@ class JournalReader:
                 at += size
             if parts:
                 # As bytes: joining structured arrays promotes and copies field by field, ten times slower.
-                yield np.concatenate(parts).view(EVENT)
+                yield (parts[0] if len(parts) == 1 else np.concatenate(parts)).view(EVENT)
             # A frame is condemned only as the first of a fresh read, because a chunk can end inside one.
             if at == 0:
                 if what:
                     raise self.damaged(what)
                 return
+
+    def _stride(self, chunk: bytes, parts: list[np.ndarray]) -> int:
+        """Pass the whole and right frames that begin a chunk, many at a time; their bytes."""
+        assert self._walk is not None
+        words = np.frombuffer(chunk, "<u8", len(chunk) // 8)
+        target = np.empty(words.size, np.uint64)
+        passed, frames, records, self.chain = self._walk(words, self.chain, self.first_record + self.records, target)
+        if records:
+            parts.append(target[: records * (UNIT // 8)].view(np.uint8))
+        self.frames += frames
+        self.records += records
+        self.offset += passed * 8
+        return passed * 8
 
     def _take(self, chunk: bytes, at: int, parts: list[np.ndarray]) -> tuple[int, str]:
         """Verify the frame at chunk[at:] and append its records' bytes to `parts`: (its bytes, "").
@@ -235,13 +254,13 @@ def _frame_crc(chunk: bytes, at: int, count: int, previous: int) -> int:
     return crc32c(chunk[at + UNIT : at + (1 + count) * UNIT], crc32c(chunk[at : at + UNIT - 4], previous))
 
 
-def read_journal(path: str | Path, live: bool = False) -> Iterator[np.ndarray]:
+def read_journal(path: str | Path, live: bool = False, walk: Walk | None = None) -> Iterator[np.ndarray]:
     """The records of a journal as EVENT arrays, verified, in bounded memory.
 
-    live: the file may have no end yet; what is written is read and its tail is not judged.
+    walk: see Walk.  live: the file may have no end yet; what is written is read and its tail is not judged.
     Raises LogDamaged (NotClosed where only the end is missing), after everything intact was handed out.
     """
-    with JournalReader(path) as reader:
+    with JournalReader(path, walk) as reader:
         yield from reader.read()
         if not live:
             reader.require_closed()
@@ -308,7 +327,7 @@ class Journal:
         return journal
 
     @classmethod
-    def open(cls, path: str | Path) -> tuple[Journal, TornTail | None]:
+    def open(cls, path: str | Path, walk: Walk | None = None) -> tuple[Journal, TornTail | None]:
         """Reopen for appending after verifying every frame; a torn tail is dropped and said.
 
         Raises LogDamaged, and changes nothing, where bytes that had been synced are bad: that is damage, not tearing.
@@ -316,7 +335,7 @@ class Journal:
         path = Path(path)
         fd = _locked(path, 0)
         try:
-            with JournalReader(path) as reader:
+            with JournalReader(path, walk) as reader:
                 what = ""
                 try:
                     for _ in reader.read():
@@ -350,9 +369,14 @@ class Journal:
         count = records.size
         if count == 0:
             return
-        assert count <= self.room, "a full journal is sealed and the next one begun"
         # One unit more, so that closing never needs space that a full disk does not have.
-        self._allocate((count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT)
+        size = (count + -(-count // FRAME_RECORDS_MAX) + 1) * UNIT
+        assert self._offset + size <= JOURNAL_BYTES_MAX, "a full journal is sealed and the next one begun"
+        if self._offset + size > self._allocated:
+            self._allocate(size)
+        if count <= FRAME_RECORDS_MAX:
+            self._put(DATA_MAGIC, records.tobytes())
+            return
         for start in range(0, count, FRAME_RECORDS_MAX):
             self._put(DATA_MAGIC, records[start : start + FRAME_RECORDS_MAX].tobytes())
 
@@ -363,14 +387,15 @@ class Journal:
         return max(0, units - -(-units // (FRAME_RECORDS_MAX + 1)))
 
     def _put(self, magic: int, payload: bytes) -> None:
-        """Write one frame: records, then header, then magic, so that a frame is there only when it is whole."""
+        """Write one frame: everything but the magic, then the magic, so that a frame is there only when it is whole."""
         count, size = len(payload) // UNIT, UNIT + len(payload)
         first, synced = self.first_record + self.records, self.first_record + self.synced
         header = FRAME_HEADER.pack(magic, count, first, synced, self._chain, 0)[:-4]
         crc = crc32c(payload, crc32c(header, self._chain))
-        window, at = self._place(size)
-        window[at + UNIT : at + size] = payload
-        window[at + 4 : at + UNIT] = header[4:] + crc.to_bytes(4, "little")
+        window, at = self._window, self._offset - self._window_start
+        if window is None or at + size > len(window):
+            window, at = self._place(size)
+        window[at + 4 : at + size] = header[4:] + crc.to_bytes(4, "little") + payload
         window[at : at + 4] = header[:4]
         self._chain = crc
         self._offset += size
@@ -400,7 +425,8 @@ class Journal:
 
     def reserve(self, size: int) -> None:
         """See that `size` more bytes can be written whatever the disk does.  Raises DiskError, and changes nothing."""
-        self._allocate(size)
+        if self._offset + size > self._allocated:
+            self._allocate(size)
 
     @property
     def size(self) -> int:

@@ -69,7 +69,8 @@ class LogReader:
     def _may_lack_end(self, file: Path) -> bool:
         # While a session runs, the journal before the last is closed in the background; that none of its records is
         # missing is seen from where the next one begins.
-        return file in self.files[-2:] and self.going_on
+        running = self.manifest is not None and self.manifest.status == "running"
+        return (file == self.files[-1] and self.going_on) or (running and file in self.files[-2:])
 
     def records(self, start: int = 0) -> Iterator[np.ndarray]:
         """EVENT arrays from the record of index `start` (0: the first one that is here) to the end.

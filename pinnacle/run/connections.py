@@ -146,5 +146,6 @@ async def fetch_text(http: Http, url: str) -> bytes:
     status, body = await http.call("GET", url)
     if status != 200:
         said = body[:200].decode(errors="replace")
-        raise VenueError(f"{url}: {f'status {status}: ' if status else ''}{said}")
+        # Where no answer came the text names the address already.
+        raise VenueError(f"{url}: status {status}: {said}" if status else body.decode(errors="replace"))
     return body

@@ -7,6 +7,7 @@ not written by itself (some thirty seconds) with "never".
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -17,8 +18,8 @@ import numpy as np
 
 from pinnacle.config_live import Live
 from pinnacle.errors import DiskError, OperatorError
-from pinnacle.limits import JOURNAL_AHEAD_BYTES
-from pinnacle.log.journal import Journal
+from pinnacle.limits import FRAME_RECORDS_MAX, JOURNAL_AHEAD_BYTES, JOURNAL_BYTES_MAX
+from pinnacle.log.journal import UNIT, Journal
 from pinnacle.log.reader import JOURNAL_SUFFIX, log_name
 from pinnacle.run.keeper import Keeper
 
@@ -54,7 +55,8 @@ class LiveLog:
         self._folder, self._run_id, self._keeper, self._number = folder, bytes.fromhex(run_id), keeper, number
         self._how = how
         self.whole, self.ending = True, False
-        self._rotate_bytes = how.rotate_mb << 20
+        self._rotate_bytes = min(how.rotate_mb << 20, JOURNAL_BYTES_MAX - 4 * UNIT)
+        self._sync_each = how.fsync == "batch"
         self.records = records
         self._journal = journal or self._begin()
         self._begun_s = time.monotonic()
@@ -77,13 +79,15 @@ class LiveLog:
         """
         assert self.whole, "what was computed is ahead of the log, which ends there"
         journal = self._journal
-        if journal.size + 64 * records.size > self._rotate_bytes or journal.room < records.size:
+        count = records.size
+        # A frame's header for each FRAME_RECORDS_MAX records at most, one more, and the end.
+        if journal.size + (count + count // FRAME_RECORDS_MAX + 2) * UNIT > self._rotate_bytes:
             journal = self.rotate()
         self.whole = False
         journal.append(records)
         self.whole = True
-        self.records += records.size
-        if self._how.fsync == "batch":
+        self.records += count
+        if self._sync_each:
             journal.sync()
         if not self.ending:
             # What was appended is safe; this keeps the room in which a session says its last words.
@@ -130,9 +134,12 @@ class LiveLog:
         self._keeper.finish()
 
     def abandon(self) -> None:
-        """Close the journal as it is, whole up to its last record, and seal nothing."""
+        """Close the journal as it is, whole up to its last record; it is not sealed, and what was given to be is."""
         if self._syncing is not None:
             self._syncing.exception()
         if self._syncer is not None:
             self._syncer.shutdown()
         self._journal.close()
+        # Its thread writes the manifest too, so it ends before its owner does.  What it complains of is not why.
+        with contextlib.suppress(Exception):
+            self._keeper.finish()

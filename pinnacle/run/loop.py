@@ -20,7 +20,7 @@ from pinnacle.kernels.weave import WOVEN
 from pinnacle.limits import EXPIRED_MAX, PENDING_ROWS_START
 from pinnacle.run.backtest import call_strategy, fingerprint_text, stopped
 from pinnacle.run.livelog import LiveLog
-from pinnacle.run.settings import least_latency, simulated_venue, venue_table
+from pinnacle.run.settings import least_latency, simulated_venue
 
 _NOTHING = empty(0)
 
@@ -90,13 +90,13 @@ class Engine:
         cursor["request_least_ns"], cursor["answer_least_ns"] = least
         cursor["timer_every_ns"] = round(config.wake.every_ms * 1_000_000)
         cursor["timer_ns"] = NEVER
-        # Looking a field up costs more than the call that uses it, so records are taken apart once.
-        self._state = state[0]
-        self._market, self._lane = self._state["market"], self._state["lane"]
-        self._sim, self._desk, self._resting = venues.sim[0], venues.desks[0], venues.resting[0]
+        self._market, self._lane = state[0]["market"], state[0]["lane"]
         self._cursor_record, self._out_record = cursor, self._out[0]
         self._out_rows = self._out_record["rows"]
-        self._rows_of_venue = venue_table(instruments)
+        self._end = self._cursor["end"]
+        self._next_ns = int(NEVER)
+        # Compiled or loaded now, while no time goes by in the log: nothing is due and nothing is heard.
+        self._turn(_NOTHING, 0, 1)
 
     def begin(self, now_ns: int) -> int:
         """Before the first event: what the state believes to rest has gone with the venue's process, and expires.
@@ -117,32 +117,29 @@ class Engine:
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
         """Raises EngineStopped or StrategyError where the engine stops, DiskError where the log cannot be written."""
-        cursor = self._cursor_record
-        cursor["heard"] = cursor["told"] = 0
-        if cursor["end"] + events.size > self._pending.size:
+        if self._end[0] + events.size > self._pending.size:
             self._make_room(events.size)
+        fresh = 1
         while True:
-            code = self._turn(events, now_ns)
-            count = int(self._out_record["count"])
+            code, count, self._next_ns = self._turn(events, now_ns, fresh)
             if count:
-                # Before the append, which may raise with the records written: they must not be written again.
-                self._out_record["count"] = cursor["sent"] = 0
                 self._log.append(self._out_rows[:count])
             if code == turns.DONE:
                 return
+            fresh = 0
+            self._out_record["count"] = self._cursor_record["sent"] = 0
             if code == turns.CALL_STRATEGY:
                 call_strategy(self._strategy, self.state, self._out)
             elif code == turns.FAULT:
-                fault = int(self._lane["fault"] or self._desk["fault"])
+                fault = int(self._lane["fault"] or self._venues.desks[0]["fault"])
                 raise stopped(self._strategy, self._instruments, fault, self.state)
 
-    def _turn(self, events: np.ndarray, now_ns: int) -> int:
+    def _turn(self, events: np.ndarray, now_ns: int, fresh: int) -> tuple[int, int, int]:
+        venues = self._venues
         try:
-            return int(
-                turns.turn(
-                    self._state, self._sim, self._desk, self._resting, self._points, self._cursor_record,
-                    self._pending, events, now_ns, self._quote, self._out_record,
-                )
+            return turns.turn(
+                self.state, venues.sim, venues.desks, venues.resting, self._points, self._cursor, self._pending, events,
+                now_ns, self._quote, self._out, fresh,
             )  # fmt: skip
         except Exception as error:
             if self._lane["calling"]:
@@ -159,7 +156,7 @@ class Engine:
         cursor["first"], cursor["end"] = 0, end - first
 
     def due_ns(self) -> int:
-        return int(turns.due_next_ns(self._sim, self._cursor_record, self._pending))
+        return self._next_ns
 
     def open_orders(self) -> int:
         own = self._lane["own"][: len(self._instruments)]

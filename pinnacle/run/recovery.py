@@ -15,6 +15,7 @@ import numpy as np
 from pinnacle.engine.snapshot import read_snapshot, snapshot_path
 from pinnacle.errors import DiskError, LogDamaged, OperatorError
 from pinnacle.event import empty
+from pinnacle.kernels.frames import walk_frames
 from pinnacle.log.journal import Journal, read_journal
 from pinnacle.log.manifest import Manifest
 from pinnacle.log.reader import JOURNAL_SUFFIX, SEGMENT_SUFFIX, first_record, log_name
@@ -64,7 +65,7 @@ def put_in_order(folder: Path) -> Files:
             files.records += segment_info(sealed).rows
             continue
         _follows(journal, files.records)
-        opened, torn = Journal.open(journal)
+        opened, torn = Journal.open(journal, walk_frames)
         if torn is not None:
             files.notes.append(
                 f"{journal.name}: an unfinished frame of {torn.size} bytes at byte {torn.offset} was dropped "
@@ -114,7 +115,7 @@ def fold_again(files: Files, run: Path, make: Callable[[np.ndarray | None], Refo
             for records in read_segment(path):
                 refold.take(records)
             continue
-        for records in read_journal(path, live=True):
+        for records in read_journal(path, live=True, walk=walk_frames):
             refold.take(records)
     return refold, refold.unsaid()
 
@@ -137,7 +138,7 @@ def last_record(files: Files) -> np.ndarray:
         if path.suffix == SEGMENT_SUFFIX:
             batches = read_segment(path, max(0, segment_info(path).rows - 1))
         else:
-            batches = read_journal(path, live=True)
+            batches = read_journal(path, live=True, walk=walk_frames)
         last = [records[-1:] for records in batches if records.size]
         if last:
             return last[-1]

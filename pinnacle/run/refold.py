@@ -12,7 +12,7 @@ import numpy as np
 
 from pinnacle.engine.strategy import Strategy, raised
 from pinnacle.errors import Diverged, PinnacleError
-from pinnacle.event import EVENT
+from pinnacle.event import EVENT, empty
 from pinnacle.instrument import Instrument
 from pinnacle.kernels import turn as turns
 from pinnacle.kernels.observe import new_observed
@@ -38,6 +38,8 @@ class Refold:
         self._observed_full = observed_full
         self._out = np.zeros(1, OUT)
         self._check = np.zeros(1, turns.REFOLD)
+        # Compiled or loaded now, and not in a thread beside a running session.
+        self.take(empty(0))
 
     @property
     def inputs(self) -> int:

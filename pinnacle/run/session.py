@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from pinnacle.config import Config
-from pinnacle.engine.strategy import Strategy, bind
-from pinnacle.errors import DiskError, OperatorError, PinnacleError, VenueError
+from pinnacle.engine.strategy import Strategy
+from pinnacle.errors import DiskError, OperatorError, PinnacleError
 from pinnacle.event import (
     KIND_NAMES,
     LAST,
@@ -35,34 +34,23 @@ from pinnacle.event import (
     empty,
 )
 from pinnacle.instrument import Instrument
-from pinnacle.kernels.jit import CODE_HASH
 from pinnacle.kernels.state import NEVER
 from pinnacle.limits import STOP_S_MAX, TICK_S
 from pinnacle.log.manifest import (
-    Informational,
     Manifest,
-    SegmentEntry,
-    StrategySource,
-    file_sha256,
-    instrument_rows,
-    instruments_of,
-    read_manifest,
     write_manifest,
 )
-from pinnacle.run.backtest import now_text, versions
-from pinnacle.run.connections import FeedConnection, fetch_text
-from pinnacle.run.keeper import Keeper, count
-from pinnacle.run.livelog import FolderLock, LiveLog
-from pinnacle.run.loop import Ear, Engine, Recorder
-from pinnacle.run.recovery import Files, check_same, fold_again, last_record, put_in_order, sealed_state
-from pinnacle.run.refold import Refold
-from pinnacle.run.settings import engine_state, venue_table
+from pinnacle.run.backtest import now_text
+from pinnacle.run.connections import FeedConnection
+from pinnacle.run.livelog import FolderLock
+from pinnacle.run.loop import Engine
+from pinnacle.run.opening import Opening, address_of
+from pinnacle.run.settings import venue_table
 from pinnacle.run.tapefile import TapeFile
-from pinnacle.transport.clock import Clock
 from pinnacle.transport.control import ControlServer
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
-from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_NAMES, CAUSE_START, Address, Followed
+from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_NAMES, CAUSE_START, Followed
 from pinnacle.venues.venues import venue
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
@@ -105,11 +93,13 @@ class Session:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         live = self.config.live
         self._route = Route(ca_file=live.ca_file, proxy=live.proxy)
+        self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = NEVER
         async with Http(self._route) as http:
-            manifest = await self._open_log(http)
-            self.manifest = manifest
+            opened = await Opening(self.config, self.where, self.mode, self.strategy, self.out, self.say).open(http)
+            self.manifest, self.log, self.ear, self.clock = opened.manifest, opened.log, opened.ear, opened.clock
+            self.instruments = opened.instruments
             tape = self._tape()
             try:
                 self._begin()
@@ -122,137 +112,6 @@ class Session:
             return self._end()
 
     # --- the start ------------------------------------------------------------------------------------------------
-    async def _open_log(self, http: Http) -> Manifest:
-        """The session's manifest, and its log ready for appending; what is there already is recovered."""
-        if (self.out / "manifest.json").exists():
-            return self._recover()
-        if (self.out / "log").exists():
-            raise OperatorError(f"{self.out}: has a log and no manifest.json; restore it, or choose a new --out")
-        self.instruments = await self._find_instruments(http)
-        manifest = self._new_manifest()
-        (self.out / "log").mkdir()
-        write_manifest(self.out, manifest)
-        self._start_log(manifest, Files(), empty(0))
-        return manifest
-
-    def _start_log(self, manifest: Manifest, files: Files, unsaid: np.ndarray, state: np.ndarray | None = None) -> None:
-        """Keeper, log and ear; `unsaid` is what the tear took of the last input's outputs."""
-        keeper = Keeper(self.out, manifest, self._shadow(files))
-        for path in files.waiting:
-            keeper.give(path)
-        last = last_record(files)
-        self.log = LiveLog(
-            self.out / "log", manifest.run_id, self.config.live, keeper, files.number, files.records, files.journal
-        )
-        if unsaid.size:
-            self.log.append(unsaid)
-        self.clock = Clock(int(last[0]["ts_ns"]) if last.size else 0)
-        self.ear: Ear
-        if self.strategy is None:
-            self.ear = Recorder(self.log, int(last[0]["seq"]) + 1 if last.size else 0)
-        else:
-            begun = self._first_state() if state is None else state
-            self.ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, self.log)
-
-    def _first_state(self) -> np.ndarray:
-        assert self.strategy is not None
-        return engine_state(self.config, self.instruments, self.strategy, self.where)
-
-    def _refold(self, state: np.ndarray | None) -> Refold:
-        assert self.strategy is not None
-        state = self._first_state() if state is None else state
-        quote = bind(self.strategy, len(state[0]["lane"]["own"]))
-        return Refold(state, self.strategy, quote, self.instruments)
-
-    def _shadow(self, files: Files) -> Refold | None:
-        """The fold that keeps states beside sealed segments; a strategy in plain Python is not called by two threads,
-        so a session of one is recovered from its beginning."""
-        if self.strategy is None or self.strategy.external:
-            return None
-        return sealed_state(files, self.out, self._refold)
-
-    def _recover(self) -> Manifest:
-        manifest = read_manifest(self.out)
-        told: dict[str, object] = {"mode": self.mode, "config": self._config_kept()}
-        if self.strategy is not None:
-            told |= {"code": CODE_HASH, "strategy": self.strategy.sha256}
-        check_same(manifest, self.out, **told)
-        self.instruments = instruments_of(manifest.instruments)
-        files = put_in_order(self.out / "log")
-        for note in files.notes:
-            self.say("recovered", note=note)
-        self._enter_sealed(manifest, files)
-        unsaid, state = empty(0), None
-        if self.strategy is not None:
-            refold, unsaid = fold_again(files, self.out, self._refold)
-            state = refold.state
-            self.say("recovered", records=files.records, refolded=refold.inputs, unsaid=int(unsaid.size))
-        else:
-            self.say("recovered", records=files.records)
-        manifest.status = "running"
-        manifest.informational.ended = ""
-        write_manifest(self.out, manifest)
-        self._start_log(manifest, files, unsaid, state)
-        return manifest
-
-    def _enter_sealed(self, manifest: Manifest, files: Files) -> None:
-        """Segments that were sealed just before the end enter the manifest now, with their counts."""
-        from pinnacle.log.segment import read_segment
-
-        known = {entry.name for entry in manifest.segments}
-        for path in files.sealed:
-            if path.name not in known:
-                rows = 0
-                for records in read_segment(path):
-                    count(records, manifest.counts)
-                    rows += records.size
-                entry = SegmentEntry(name=path.name, rows=rows, sha256=file_sha256(path), kind="parquet")
-                manifest.segments.append(entry)
-
-    async def _find_instruments(self, http: Http) -> list[Instrument]:
-        """Ticks and lots from the config, or else from the venues."""
-        known = {one.name: one.instrument(self.where) for one in self.config.instruments}
-        for name in dict.fromkeys(one.venue for one in self.config.instruments):
-            protocol = venue(name)
-            unknown = [one.symbol for one in self.config.instruments if one.venue == name and known[one.name] is None]
-            if not unknown:
-                continue
-            url = self._address(name).rest + protocol.instruments_path(unknown)
-            found = {one.symbol: one for one in protocol.instruments(await fetch_text(http, url))}
-            for symbol in unknown:
-                if symbol not in found:
-                    raise OperatorError(
-                        f"{self.where}: {name} lists no instrument {symbol}; see the venue's own list for its spelling"
-                    )
-                known[f"{name}:{symbol}"] = found[symbol]
-        instruments = [known[one.name] for one in self.config.instruments]
-        assert all(instruments)
-        return [one for one in instruments if one is not None]
-
-    def _config_kept(self) -> dict[str, Any]:
-        """The config as the manifest keeps it; a session records everything it hears."""
-        config = msgspec.to_builtins(self.config)
-        config["run"]["record"] = "full"
-        return {key: value for key, value in config.items() if key != "live"}
-
-    def _new_manifest(self) -> Manifest:
-        strategy = self.strategy
-        return Manifest(
-            run_id=os.urandom(16).hex(),
-            mode=self.mode,
-            status="running",
-            code_hash=CODE_HASH,
-            versions=versions(),
-            config={**self._config_kept(), "live": msgspec.to_builtins(self.config.live)},
-            strategy=None
-            if strategy is None
-            else StrategySource(path=strategy.path, name=strategy.name, sha256=strategy.sha256, source=strategy.source),
-            params={} if strategy is None else strategy.values(self.config.strategy.params, self.where),
-            instruments=instrument_rows(self.instruments),
-            seed=self.config.run.seed,
-            informational=Informational(started=now_text()),
-        )
-
     def _begin(self) -> None:
         """First of all every book is stale: nothing was heard yet."""
         now_ns = self.clock.now_ns()
@@ -260,17 +119,16 @@ class Session:
             expired = self.ear.begin(now_ns)
             if expired:
                 self.say("expired", orders=expired, why="the simulated venue ended with its process")
+            told = self.ear.told()
+            if told["killed"]:
+                self.say("stopping", why="it was being stopped when it ended")
+                self._stop.set()
+            elif told["paused"]:
+                self.say("paused", why="the operator paused it, and has to resume it")
         self._all_links(LINK_DOWN, CAUSE_START, now_ns)
         self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
 
     # --- while it runs --------------------------------------------------------------------------------------------
-    def _address(self, name: str) -> Address:
-        """Where a venue is: what the config says, else its public hosts."""
-        own, public = self.config.live.venues.get(name), venue(name).ADDRESS
-        if own is None:
-            return public
-        return Address(websocket=own.websocket or public.websocket, rest=own.rest or public.rest)
-
     def _feeds(self, http: Http, tape: TapeFile | None) -> list[FeedConnection]:
         venues = venue_table(self.instruments)
         chance = random.Random(self.seed or None)
@@ -281,7 +139,7 @@ class Session:
                 for k, one in enumerate(self.instruments)
                 if one.venue == name
             ]
-            address = self._address(name)
+            address = address_of(self.config, name)
             for n, feed in enumerate(venue(name).feeds(followed, address)):
                 if self.config.live.silence_ms:
                     feed.silence_ns = round(self.config.live.silence_ms * 1e6)
@@ -301,6 +159,8 @@ class Session:
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
         """Events of one moment, and what is due by then; then see when something is due next."""
+        if self._over:
+            return  # a connection that ends after the log
         self.ear.hear(events, now_ns)
         due_ns = self.ear.due_ns()
         if due_ns < self._timer_ns:
@@ -427,6 +287,7 @@ class Session:
         """Seal the log, or after a failure close it as it is; the manifest says which."""
         manifest, error = self.manifest, self._failure
         if error is None:
+            self._over = True
             self.log.finish()
             manifest.status = "complete"
             if isinstance(self.ear, Engine):
@@ -450,14 +311,18 @@ class Session:
         raise error
 
     def _last_words(self) -> None:
-        """After a failure: what works is cancelled in the log, if that can still be written; then it is closed."""
+        """After a failure: every link is lost, which pulls the quotes, if that can still be written; then it is closed.
+
+        A link and not a pause, so that a start after it quotes again when its books are whole.
+        """
         self.log.ending = True
         try:
-            if self.log.whole and self.strategy is not None and isinstance(self._failure, DiskError | VenueError):
-                self._operator(OPERATOR_KILL if isinstance(self._failure, VenueError) else OPERATOR_PAUSE)
+            if self.log.whole and isinstance(self._failure, DiskError):
+                self._all_links(LINK_DOWN, CAUSE_CLOSED, self.clock.now_ns())
         except PinnacleError as error:
             self.say("last words not written", error=str(error))
         finally:
+            self._over = True
             if self._timer is not None:
                 self._timer.cancel()
             self.log.abandon()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import aiohttp
@@ -49,3 +51,14 @@ class Http:
             return 0, f"{url}: no answer within {HTTP_S_MAX} s".encode()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return 0, f"{url}: {error or type(error).__name__}".encode()
+
+    async def date(self, url: str) -> tuple[float, float] | None:
+        """(the server's clock by its Date header, seconds since 1970; how long the answer took), None without one."""
+        assert self._session is not None
+        began = time.perf_counter()
+        try:
+            async with self._session.head(url, proxy=self._route.proxy or None, allow_redirects=False) as answer:
+                said = answer.headers.get("Date")
+                return None if said is None else (parsedate_to_datetime(said).timestamp(), time.perf_counter() - began)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            return None

@@ -88,15 +88,12 @@ class Connection:
                 began = loop.time()
                 try:
                     opened = await connect(
-                        self._url(), self._headers(), self._route, self._listener.received, self._gone
+                        self._url(), self._headers(), self._route, self._listener.received, self._gone, self._begun
                     )
                 except VenueError as error:
                     failures += 1
                     self._listener.failed(str(error))
                 else:
-                    self._socket = opened
-                    self.connects += 1
-                    self._listener.opened()
                     await self._watch(opened)
                     # One that held is no failure: the first attempt after it comes soon.
                     failures = 1 if loop.time() - began > STABLE_S else failures + 1
@@ -104,6 +101,11 @@ class Connection:
         finally:
             if self._socket is not None:
                 self._socket.drop("we end it")
+
+    def _begun(self, opened: WebSocket) -> None:
+        self._socket = opened
+        self.connects += 1
+        self._listener.opened()
 
     def _gone(self, why: str) -> None:
         self._socket = None

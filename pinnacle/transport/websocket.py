@@ -56,10 +56,11 @@ class WebSocket(asyncio.Protocol):
         headers: Mapping[str, str],
         received: Callable[[bytes], None],
         gone: Callable[[str], None],
+        begun: Callable[[WebSocket], None],
         opened: asyncio.Future[None],
     ) -> None:
         self._url, self._headers = url, headers
-        self._received, self._gone, self._opened = received, gone, opened
+        self._received, self._gone, self._begun, self._opened = received, gone, begun, opened
         self._protocol = ClientProtocol(parse_uri(url), max_size=WEBSOCKET_MESSAGE_BYTES_MAX)
         self._transport: asyncio.Transport | None = None
         self._parts: list[bytes] = []
@@ -88,6 +89,8 @@ class WebSocket(asyncio.Protocol):
                 self._frame(event)
             elif protocol.handshake_exc is None and not self._opened.done():
                 self._opened.set_result(None)
+                # Here and not in the task that waits for it: the first message may lie behind it in these bytes.
+                self._begun(self)
         if protocol.handshake_exc is not None and not self._opened.done():
             self._opened.set_exception(VenueError(f"{self._url}: no websocket: {protocol.handshake_exc}"))
         self._flush()
@@ -174,17 +177,23 @@ async def connect(
     route: Route,
     received: Callable[[bytes], None],
     gone: Callable[[str], None],
+    begun: Callable[[WebSocket], None] = lambda opened: None,
 ) -> WebSocket:
-    """Open a connection.  Raises VenueError saying which host and what failed: name, route, certificate, handshake."""
+    """Open a connection; `begun` is called with it before any message.
+
+    Raises VenueError saying which host and what failed: name, route, certificate, handshake.
+    """
     loop = asyncio.get_running_loop()
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
     port = parts.port or (443 if secure else 80)
     opened: asyncio.Future[None] = loop.create_future()
+    # Whoever gives up waiting for it has its own reason to tell.
+    opened.add_done_callback(lambda told: told.cancelled() or told.exception())
     made: list[WebSocket] = []
 
     def factory() -> WebSocket:
-        made.append(WebSocket(url, headers, received, gone, opened))
+        made.append(WebSocket(url, headers, received, gone, begun, opened))
         return made[0]
 
     tls = route.tls() if secure else None
@@ -204,12 +213,14 @@ async def connect(
         why = f"the host does not resolve ({error.strerror})"
     except (OSError, WebSocketException) as error:
         why = f"cannot be reached ({error})"
+    except BaseException:
+        if made:
+            made[0].drop("given up")
+        raise
     else:
         return made[0]
     if made:
         made[0].drop(why)
-    if opened.done() and not opened.cancelled():
-        opened.exception()
     raise VenueError(f"{parts.scheme}://{host}:{port}: {why}")
 
 

@@ -47,7 +47,7 @@ def attempt(tmp_path: Path, *args: str | Path) -> str:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["nowhere.toml"], "nowhere.toml: no such file in configs or at that path; shipped: default, reference"),
+        (["nowhere.toml"], "nowhere.toml: no such file in configs or at that path; shipped: default"),
         (["--strategy", "nowhere.py"], "shipped: "),
         (["--data", "nowhere.gz"], "--data nowhere.gz: no such file"),
         (["--data", "gemini:BTCUSD=configs/default.toml"], "it has binance-usdm:BTCUSDT, binance:BTCUSDT"),

@@ -18,6 +18,7 @@ from pinnacle.event import (
     ALERT_STALE,
     ASK,
     BID,
+    BOOK_LEVEL,
     CANCEL,
     CHECKPOINT,
     LAST,
@@ -27,6 +28,7 @@ from pinnacle.event import (
     OPERATOR_PAUSE,
     OPERATOR_RESUME,
     ORDER_ACKNOWLEDGED,
+    ORDER_CANCELLED,
     ORDER_FILLED,
     OUTPUT_KIND_MIN,
     PARAMETER_SET,
@@ -35,8 +37,8 @@ from pinnacle.event import (
 )
 from pinnacle.kernels import jit
 from pinnacle.kernels.latency import FEED, FITTED
-from pinnacle.kernels.state import NO_PRICE, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER
-from pinnacle.kernels.step import step
+from pinnacle.kernels.state import NO_PRICE, OUT, STOP_TIME_BACK, WAKE_FEED, WAKE_ORDER, WAKE_TIMER, new_state
+from pinnacle.kernels.step import answer_external, step
 from pinnacle.limits import AFTER_MARKET_NS
 from pinnacle.run.feeds import Feed, Source
 from tests.kernels.scene import Scene, add_want, ask, bid, bought, event, market, sold, wake, woven
@@ -326,3 +328,40 @@ def test_checkpoint_after_every_so_many_inputs():
     assert all(rows["kind"].tolist() == [CHECKPOINT] for rows in with_one)
     assert np.diff([int(rows["seq"][0]) for rows in with_one]).tolist() == [3, 3]
     assert len({int(rows["aux"][0]) for rows in with_one}) == 3
+
+
+@pytest.mark.parametrize("listen_all", [0, 1])
+def test_a_lost_book_silences_who_listens_to_it(listen_all):
+    """Where all instruments listen to each other a lost link pulls the quotes of all, and none quotes before every
+    link is up; where each listens to its own, only its own."""
+    state, out = new_state(2), np.zeros(1, OUT)
+    market_, lane = state[0]["market"], state[0]["lane"]
+    market_["instruments"], lane["wake_on"], lane["external"], lane["listen_all"] = 2, WAKE_FEED, 1, listen_all
+    lane["own"]["traded"] = lane["own"]["units_per_ticklot"] = 1
+
+    def hear(kind, ts_ns, instrument, **fields):
+        """What one event makes: kinds and instruments of its outputs, the strategy wanting a bid of 95 everywhere."""
+        out[0]["count"] = 0
+        step(state[0], event(kind, ts_ns, instrument=instrument, flags=LAST, **fields)[0], 0, out[0])
+        for me in range(2):
+            if lane["own"][me]["due"]:
+                add_want(lane["own"][me]["want"], BID, 95, 1)
+        if lane["due"]:
+            answer_external(state[0], out[0])
+        rows = out[0]["rows"][: int(out[0]["count"])]
+        return [(int(row["kind"]), int(row["instrument"])) for row in rows]
+
+    placed = hear(BOOK_LEVEL, 1, 0, side=BID, price=95, lots=5) + hear(BOOK_LEVEL, 2, 1, side=BID, price=95, lots=5)
+    assert sorted(placed) == [(PLACE, 0), (PLACE, 1)]
+    for me in range(2):
+        for order_id in lane["own"][me]["orders"]["order_id"][lane["own"][me]["live"][0, :1]].tolist():
+            hear(ORDER_ACKNOWLEDGED, 3, me, order_id=order_id, lots=1, side=BID)
+    lost = hear(LINK_DOWN, 4, 1)
+    assert lost == [(ALERT, 1), *([(CANCEL, 0)] if listen_all else []), (CANCEL, 1)]
+    for me, kind in ((0, ORDER_CANCELLED), (1, ORDER_CANCELLED)):
+        if lane["own"][me]["live_count"][0] and (listen_all or me == 1):
+            order_id = int(lane["own"][me]["orders"]["order_id"][lane["own"][me]["live"][0, 0]])
+            hear(kind, 5, me, order_id=order_id, lots=1, side=BID)
+    assert hear(BOOK_LEVEL, 6, 0, side=BID, price=95, lots=6) == []
+    up = hear(LINK_UP, 7, 1)
+    assert (PLACE, 1) in up and ((PLACE, 0) in up) == bool(listen_all)

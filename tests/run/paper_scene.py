@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pinnacle.config import Config, parse_config
+from pinnacle.config import Config, apply_settings, parse_config
 from pinnacle.config_live import Live
 from pinnacle.engine.strategy import Strategy, bind, load_strategy
 from pinnacle.event import LAST, LINK_DOWN, empty
@@ -27,23 +29,22 @@ RUN_ID = "00" * 16
 START_NS = 1_700_000_000_000_000_000
 
 
-def parsed() -> Config:
-    import tomllib
-
+def parsed(sets: Sequence[str]) -> Config:
     raw = tomllib.loads(CONFIG)
-    raw["run"]["record"] = "full"
+    apply_settings(raw, [*sets, "run.record=full"])
     return parse_config(raw, "the test")
 
 
-def strategy() -> Strategy:
-    return load_strategy(find_file("fixed_spread", None, "strategies", ".py"))
+def strategy(config: Config) -> Strategy:
+    return load_strategy(find_file(config.strategy.path, None, "strategies", ".py"))
 
 
 class Scene:
     """config, instruments and strategy of a session in `folder`, which has log/."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.config, self.strategy = folder, parsed(), strategy()
+    def __init__(self, folder: Path, seed: int, sets: Sequence[str] = ()) -> None:
+        self.folder, self.config = folder, parsed(sets)
+        self.strategy = strategy(self.config)
         known = self.config.instruments[0].instrument("the test")
         assert known is not None and known.venue == NAME
         self.instruments: list[Instrument] = [known]

@@ -186,10 +186,11 @@ def test_a_disk_that_fills_up(tmp_path: Path, config: Path, monkeypatch: pytest.
         timer.join()
         assert said.code == 5 and "full" in said.err
         heard = records_of(out)
-        last = heard["kind"][np.flatnonzero(heard["kind"] == event.OPERATOR_PAUSE)[-1] :].tolist()
-        assert last[0] == event.OPERATOR_PAUSE and event.PLACE not in last
+        last = heard["kind"][np.flatnonzero(heard["kind"] == event.LINK_DOWN)[-1] :].tolist()
+        assert event.PLACE not in last and quoted_on_a_stale_book(heard) == 0
         full.clear()
-        session(config, out, exchange, 0.5)
+        session(config, out, exchange, 0.8)
+    assert (records_of(out)[heard.size :]["kind"] == event.PLACE).any()
     assert ran("replay", out).out.startswith("equal: ")
 
 
