@@ -21,6 +21,9 @@ from pinnacle.commands.listen import simulate, with_listen
 from pinnacle.commands.live import live
 from pinnacle.commands.log import log
 from pinnacle.commands.record import record
+from pinnacle.commands.listen import with_listen
+from pinnacle.commands.log import log
+from pinnacle.commands.simulate import simulate
 from pinnacle.errors import OperatorError, PinnacleError
 
 _INTERRUPTED = 130

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from pinnacle.config_live import Live
 from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
+from pinnacle.config_simulate import Simulate, check_simulate
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument, decimal_of
 
@@ -201,6 +202,7 @@ class Config(Section, forbid_unknown_fields=True, kw_only=True):
     data: Data = msgspec.field(default_factory=Data)
     optimize: Optimize = msgspec.field(default_factory=Optimize)
     live: Live = msgspec.field(default_factory=Live)
+    simulate: Simulate | None = None
     instruments: list[InstrumentConfig]
 
 
@@ -318,7 +320,7 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "run": Run, "strategy": StrategyChoice, "wake": Wake, "data": Data, "latency": Latency, "queue": Queue,
     "fills": Fills, "fees": Fees, "funding": Funding, "risk": Risk, "instruments": InstrumentConfig,
-    "optimize": Optimize, "live": Live,
+    "optimize": Optimize, "live": Live, "simulate": Simulate,
 }  # fmt: skip
 _WORDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",
@@ -394,6 +396,8 @@ def _check(config: Config, where: str) -> None:
             "between; set stop_ns after start_ns, or to 0 for the end of the history"
         )
     check_optimize(config.optimize, where)
+    if config.simulate is not None:
+        check_simulate(config.simulate, where)
     for key in ("first", "last"):
         day = getattr(config.data, key)
         try:

@@ -233,3 +233,32 @@ HOLD_NS = 2_000_000_000
 KILL_AGAIN_NS = 1_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
+# --- generated markets --------------------------------------------------------------------------------------------
+# Buckets of distance from the other side's best, and the farthest distance in ticks: models/events.py makes 45 up to
+# 2,048.  What rests farther waits there until the market comes back.
+FLOW_BUCKETS_MAX = 64
+FLOW_DISTANCE_MAX = 4096
+# Kinds of self-exciting orders, and how many memories of different length they may have.
+FLOW_KINDS = 6
+FLOW_DECAYS_MAX = 4
+# Quantiles of sizes: a tail of one in a thousand is still drawn.
+FLOW_SIZES = 1024
+# Levels on the wrong side of the value that are looked at; what lies behind them is withdrawn when they are gone.
+FLOW_STALE_LEVELS = 256
+# Rows of the market on their way to the engine, a power of two: a second of feed latency at 60,000 rows a second.
+FEED_ROWS_MAX = 1 << 16
+# Levels a side that the engine is shown when it joins a market.
+FEED_SNAPSHOT_LEVELS = 8192
+# How long a simulation may be, s: a week.
+SIMULATED_SECONDS_MAX = 7 * 86_400
+# Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
+DELAYED_WRITES_MAX = 10_000
+# Executions of one symbol that aggregated trades are remembered of.
+AGGREGATED_TRADES_MAX = 10_000
+# What a tape at full speed sends ahead of its reader: enough to keep it busy between two steps, far below the bound at
+# which a reader is cut.
+TAPE_AHEAD_BYTES = 1 << 20
+assert 4 * TAPE_AHEAD_BYTES <= SEND_BUFFER_BYTES_MAX
+# One step of the local exchange's market: after a pause of the process (a debugger, a stopped machine) what was missed
+# comes in steps of this, so that none holds more than a moment's records.
+EXCHANGE_STEP_NS = 100_000_000

@@ -18,7 +18,8 @@ PACKAGE = ROOT / "pinnacle"
 RANKS = {
     "": 0, "errors": 0, "limits": 0,
     "event": 1, "instrument": 1,
-    "config_live": 2, "config_optimize": 2, "kernels": 2, "log": 2, "fix": 2, "transport": 2, "vault": 2,
+    "config_live": 2, "config_optimize": 2, "config_simulate": 2, "kernels": 2, "log": 2, "fix": 2, "transport": 2,
+    "vault": 2,
     "engine": 3, "config": 3, "strategy": 3, "resources": 3, "venues": 3, "models": 3,
     "history": 4, "dialects": 4, "execution": 4,
     "run": 5,

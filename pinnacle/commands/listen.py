@@ -89,16 +89,3 @@ def serve(
         config, settings, listen, dialect, symbols, tapes, speed, faults, tls, seed, out, tell, status if live else None
     )
     exchange.run(duration_s)
-
-
-@click.command()
-@click.argument("config", required=False)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the config.")
-@click.option("--seed", type=click.IntRange(0, 1 << 53), help="Of every draw.")
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="End after this.")
-@click.option("--speed", type=float, help="Of a tape: recorded seconds in a real one; 0 for as fast as possible.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a log of market and commands into this folder.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def simulate(**given: Any) -> None:
-    """A market on this machine that speaks a real venue's protocol (with --listen)."""
-    raise OperatorError("say where to serve it: pinnacle simulate --listen 127.0.0.1:8080 --dialect binance")

@@ -45,12 +45,12 @@ def shown(path: Path) -> str:
 
 
 @contextmanager
-def progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar with rate and time left on a terminal, for rows done and rows in all."""
+def progress(what: str, silent: bool, unit: str = "rows") -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with rate and time left on a terminal, for rows (or what `unit` says) done and in all."""
     if silent or not sys.stderr.isatty():
         yield None
         return
-    with _bar(what, "rows") as update:
+    with _bar(what, unit) as update:
         yield update
 
 

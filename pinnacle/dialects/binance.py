@@ -8,7 +8,7 @@ Paths, not hosts, tell its services apart, so that all of them are one port: `/a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import msgspec
@@ -38,6 +38,8 @@ class Binance(Dialect):
     """See the file's first words."""
 
     name = "binance"
+    streams_class: ClassVar[type[Streams]] = Streams
+    api_path: ClassVar[str] = "/ws-api/v3"
     fees_in = "received"
     quote = "USDT"
 
@@ -52,7 +54,7 @@ class Binance(Dialect):
         super().__init__(house, host)
         self.words = Words(house)
         self.public, self.orders = Public(house, self.words), Orders(house, self.words)
-        self.streams = Streams(self.public, lambda kind: self.spoil(kind))
+        self.streams = self.streams_class(self.public, lambda kind: self.spoil(kind))
         self.user_events = UserEvents(self.words)
         self._weight = Window(60 * SECOND_NS, WEIGHT_MINUTE)
         self._attempts = Window(300 * SECOND_NS, self.connections_5min)
@@ -207,24 +209,31 @@ class Binance(Dialect):
         if not self._attempts.use(request.peer, 1, now_ns):
             return Response(429, encode({"code": -1003, "msg": "Too many connection attempts; please back off."}))
         session: Session
-        if request.path == "/ws-api/v3":
+        route, path = self.split(request.path)
+        if path == self.api_path:
             session = ApiSession(self, request.path, request.peer)
-        elif request.path == "/ws" or request.path.startswith("/ws/"):
-            session = self._stream_session(request, unquote(request.path[4:]), False)
-        elif request.path == "/stream":
-            session = self._stream_session(request, request.params().get("streams", ""), True)
+        elif path == "/ws" or path.startswith("/ws/"):
+            session = self._stream_session(request, route, unquote(path[4:]), False)
+        elif path == "/stream":
+            session = self._stream_session(request, route, request.params().get("streams", ""), True)
         else:
             return Response(404, b"", {}, "text/html")
         self._opened_ns[session] = self._pinged_ns[session] = self._ponged_ns[session] = now_ns
         return session
 
-    def _stream_session(self, request: Request, names: str, combined: bool) -> StreamSession:
+    def split(self, path: str) -> tuple[str, str]:
+        """(route, rest) of a websocket's path; spot has no routes."""
+        return "", path
+
+    def _stream_session(self, request: Request, route: str, names: str, combined: bool) -> StreamSession:
         session = StreamSession(self, request.path, request.peer, combined)
+        session.route = route
         for name in [name for name in names.split("/") if name][:SESSION_STREAMS_MAX]:
-            self._subscribe(session, name)
+            self.subscribe(session, name)
         return session
 
-    def _subscribe(self, session: StreamSession, name: str) -> None:
+    def subscribe(self, session: StreamSession, name: str) -> None:
+        """Let a session hear a stream, once."""
         if name not in session.names:
             session.names[name] = None
             self.streams.subscribe(session, name)
@@ -279,7 +288,7 @@ class Binance(Dialect):
             raise Fail(2, f"Invalid request: more than {SESSION_STREAMS_MAX} streams")
         for name in names:
             if method == "SUBSCRIBE":
-                self._subscribe(session, name)
+                self.subscribe(session, name)
             elif name in session.names:
                 del session.names[name]
                 self.streams.unsubscribe(session, name)

@@ -27,6 +27,9 @@ _EXECUTIONS = {
     Happened.CANCELLED: "CANCELED", Happened.EXPIRED: "EXPIRED", Happened.REJECTED: "REJECTED",
 }  # fmt: skip
 
+# Why an order expired; Binance names more, which do not happen here.
+_EXPIRED = {e.END_SELF_TRADE: "SELF_TRADE_PREVENTION", e.END_WOULD_CROSS: "WOULD_MATCH_IMMEDIATELY"}
+
 
 class UserEvents:
     """Who hears which account's news, and how they are written."""
@@ -92,7 +95,7 @@ class UserEvents:
             said["W"] = (order.created_ns + skew_ns) // MS
         said["V"] = order.extra.get("stp_text", "EXPIRE_MAKER")
         if update.what is Happened.EXPIRED:
-            said["eR"] = update.reason
+            said["eR"] = _EXPIRED.get(update.reason, "INSUFFICIENT_LIQUIDITY")
         return said
 
     def _position(self, order: Order, ts_ns: int) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
+from pinnacle import event as e
 from pinnacle.dialects.binance_orders import ORDERS_10S, ORDERS_DAY, Params, needed, whole
 from pinnacle.dialects.binance_words import MS, ZERO, Fail, Words, amount
 from pinnacle.dialects.house import House
-from pinnacle.dialects.market import MarketEvent
+from pinnacle.dialects.market import Batch, MarketEvent
 from pinnacle.dialects.minutes import MINUTE_NS, Minute
 from pinnacle.event import BID, BUY
+from pinnacle.limits import AGGREGATED_TRADES_MAX
 
 WEIGHT_MINUTE = 6000
 INTERVALS = {
@@ -20,12 +23,30 @@ INTERVALS = {
 DAY_NS = 86_400_000_000_000
 
 
+class Aggregated(NamedTuple):
+    """Executions that follow one another, of one incoming order at one price.  id: counts those of an instrument."""
+
+    id: int
+    trades: list[MarketEvent]
+
+
 class Public:
     """The methods by the house's means."""
 
     def __init__(self, house: House, words: Words) -> None:
         self.house, self.words = house, words
         self.now_ns = 0
+        self._aggregated: list[deque[Aggregated]] = [deque(maxlen=AGGREGATED_TRADES_MAX) for _ in house.listings]
+        self._last_aggregated = [0] * len(house.listings)
+
+    def hear(self, batch: Batch) -> list[Aggregated]:
+        """Number the batch's trades as aggregated ones, and remember them."""
+        k, found = batch.instrument, []
+        for group in aggregate(list(batch.events(e.TRADE))):
+            self._last_aggregated[k] += 1
+            found.append(Aggregated(self._last_aggregated[k], group))
+        self._aggregated[k].extend(found)
+        return found
 
     @property
     def skew_ns(self) -> int:
@@ -108,27 +129,27 @@ class Public:
         return [self._trade(k, trade) for trade in found[: whole(params, "limit", 500, 1000)]]
 
     def agg_trades(self, params: Params) -> list[dict[str, Any]]:
-        """GET /api/v3/aggTrades: executions of one incoming order at one price as one; ids are those of the first."""
+        """GET /api/v3/aggTrades: executions of one incoming order at one price as one."""
         k = self.instrument(params)
         first, limit = whole(params, "fromId", 0), whole(params, "limit", 500, 1000)
         since_ns = whole(params, "startTime", 0) * MS - self.skew_ns
         last_ns = whole(params, "endTime", 1 << 42) * MS - self.skew_ns
         found = [
-            group for group in aggregate(list(self.house.trades[k]))
-            if group[0].aux >= first and since_ns <= group[0].ts_ns <= last_ns
+            one for one in self._aggregated[k]
+            if one.id >= first and since_ns <= one.trades[0].ts_ns <= last_ns
         ]  # fmt: skip
         chosen = found[:limit] if first or params.get("startTime") else found[-limit:]
-        return [self.agg_trade(k, group) for group in chosen]
+        return [self.agg_trade(k, one) for one in chosen]
 
-    def agg_trade(self, k: int, group: list[MarketEvent]) -> dict[str, Any]:
-        """Executions that are one."""
-        first = group[0]
+    def agg_trade(self, k: int, one: Aggregated) -> dict[str, Any]:
+        """An aggregated trade as it is written."""
+        first = one.trades[0]
         return {
-            "a": first.aux,
+            "a": one.id,
             "p": self.words.price[k](first.price_ticks),
-            "q": self.words.qty[k](sum(trade.qty_lots for trade in group)),
+            "q": self.words.qty[k](sum(trade.qty_lots for trade in one.trades)),
             "f": first.aux,
-            "l": group[-1].aux,
+            "l": one.trades[-1].aux,
             "T": (first.ts_ns + self.skew_ns) // MS,
             "m": first.side != BUY,
             "M": True,

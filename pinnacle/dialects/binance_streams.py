@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pinnacle import event as e
-from pinnacle.dialects.binance_public import INTERVALS, Public, aggregate
+from pinnacle.dialects.binance_public import INTERVALS, Aggregated, Public
 from pinnacle.dialects.binance_words import MS, ZERO
 from pinnacle.dialects.dialect import Session
 from pinnacle.dialects.market import Batch, MarketEvent
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 encode = msgspec.json.encode
 SECOND_NS = 1_000_000_000
 _STREAM = re.compile(
-    r"(?P<symbol>[a-z0-9_\-]{1,30})@(?P<what>depth(?P<levels>5|10|20)?(?:@(?P<speed>100ms|1000ms))?"
-    r"|trade|aggTrade|bookTicker|ticker|miniTicker|avgPrice|kline_(?P<interval>[0-9]{1,2}[mhd]))"
+    r"(?P<symbol>[a-z0-9_\-]{1,30})@(?:(?P<depth>depth)(?P<levels>5|10|20)?(?:@(?P<speed>[0-9]{1,4})ms)?"
+    r"|(?P<kline>kline)_(?P<interval>[0-9]{1,2}[mhd])|(?P<what>[a-zA-Z]{1,20}))"
 )
 
 
@@ -66,6 +66,7 @@ class StreamSession(Session):
         super().__init__(dialect, path, peer)
         self.venue, self.combined = dialect, combined
         self.names: dict[str, None] = {}  # of its streams, in sequence
+        self.route = ""  # the part of its path before /ws or /stream, where the venue has one
 
     def receive(self, message: bytes, now_ns: int) -> None:
         self.venue.stream_said(self, message, now_ns)
@@ -79,7 +80,9 @@ class StreamSession(Session):
 
 
 class Streams:
-    """All streams that anyone listens to."""
+    """All streams that anyone listens to.  depth_ms: intervals of depth streams, the usual one first."""
+
+    depth_ms: tuple[int, ...] = (1000, 100)
 
     def __init__(self, public: Public, spoil: Callable[[str], bool]) -> None:
         self.public, self.house, self.words, self._spoil = public, public.house, public.words, spoil
@@ -88,38 +91,39 @@ class Streams:
         self._symbols = {symbol.lower(): k for k, symbol in enumerate(self.words.symbols)}
         self._best: list[dict[int, tuple[int, int]]] = [{} for _ in self.house.listings]
 
-    def known(self, name: str) -> bool:
-        """Whether a stream of this name could exist.  Others can be subscribed as well and say nothing."""
-        found = _STREAM.fullmatch(name)
-        return found is not None and found["symbol"] in self._symbols
-
     def subscribe(self, session: StreamSession, name: str) -> None:
-        """The session hears a stream from now on."""
+        """The session hears a stream from now on; one that does not exist says nothing, as at Binance."""
         stream = self._streams.get(name)
         if stream is None:
-            found = _STREAM.fullmatch(name)
-            if found is None or found["symbol"] not in self._symbols:
+            stream = self._made(name)
+            if stream is None:
                 return
-            k = self._symbols[found["symbol"]]
-            what = (
-                found["what"].split("@")[0].rstrip("0123456789") if found["what"].startswith("depth") else found["what"]
-            )
-            stream = Stream(name, k, what)
-            if what == "depth":
-                stream.every_ns = SECOND_NS // 10 if found["speed"] == "100ms" else SECOND_NS
-                stream.levels = int(found["levels"] or 0)
-                stream.what = "partial" if stream.levels else "depth"
-            elif what.startswith("kline"):
-                if found["interval"] not in INTERVALS:
-                    return
-                stream.what, stream.interval, stream.every_ns = "kline", found["interval"], SECOND_NS
-            elif what in ("ticker", "miniTicker", "avgPrice"):
-                stream.every_ns = SECOND_NS
-            stream.first = self.house.sequence(k) + 1
+            stream.first = self.house.sequence(stream.instrument) + 1
             stream.due_ns = (self.house.now_ns // max(1, stream.every_ns) + 1) * stream.every_ns
             self._streams[name] = stream
-            self._by_what[k].setdefault(stream.what, []).append(stream)
+            self._by_what[stream.instrument].setdefault(stream.what, []).append(stream)
         stream.sessions.append(session)
+
+    def _made(self, name: str) -> Stream | None:
+        """A stream by its name, None if there is none."""
+        found = _STREAM.fullmatch(name)
+        if found is None or found["symbol"] not in self._symbols:
+            return None
+        k = self._symbols[found["symbol"]]
+        if found["depth"]:
+            speed_ms = int(found["speed"]) if found["speed"] else self.depth_ms[0]
+            if speed_ms not in self.depth_ms:
+                return None
+            levels = int(found["levels"] or 0)
+            return Stream(name, k, "partial" if levels else "depth", speed_ms * MS, levels)
+        if found["kline"]:
+            interval = found["interval"]
+            return Stream(name, k, "kline", SECOND_NS, interval=interval) if interval in INTERVALS else None
+        if found["what"] in ("trade", "aggTrade", "bookTicker"):
+            return Stream(name, k, found["what"])
+        if found["what"] in ("ticker", "miniTicker", "avgPrice"):
+            return Stream(name, k, found["what"], SECOND_NS)
+        return None
 
     def unsubscribe(self, session: StreamSession, name: str) -> None:
         """The session hears it no longer."""
@@ -135,24 +139,24 @@ class Streams:
     def market(self, batch: Batch, skew_ns: int) -> None:
         """Say what is said at once, and keep what waits for its interval."""
         by_what = self._by_what[batch.instrument]
-        if by_what.get("trade") or by_what.get("aggTrade"):
-            trades = list(batch.events(e.TRADE))
-            for stream in by_what.get("trade", ()):
-                for trade in trades:
+        groups = self.public.hear(batch)
+        for stream in by_what.get("trade", ()):
+            for group in groups:
+                for trade in group.trades:
                     stream.say(self._trade(trade, batch.instrument, skew_ns))
-            for stream in by_what.get("aggTrade", ()):
-                for group in aggregate(trades):
-                    stream.say(self._agg_trade(group, batch.instrument, skew_ns))
+        for stream in by_what.get("aggTrade", ()):
+            for group in groups:
+                stream.say(self._agg_trade(group, batch.instrument, skew_ns))
         if by_what.get("depth"):
             for event in batch.events(e.BOOK_LEVEL):
                 for stream in by_what["depth"]:
                     stream.pending[event.side, event.price_ticks] = event.qty_lots
             for stream in by_what["depth"]:
-                if len(stream.pending) > DEPTH_PENDING_MAX:
+                if stream.every_ns == 0 or len(stream.pending) > DEPTH_PENDING_MAX:
                     self._depth(stream, self.house.now_ns + skew_ns)
         for stream in by_what.get("partial", ()):
             stream.pending[0, 0] = 1
-        self._tickers(batch, by_what.get("bookTicker", ()))
+        self._tickers(batch, by_what.get("bookTicker", ()), skew_ns)
 
     def _trade(self, trade: MarketEvent, k: int, skew_ns: int) -> bytes:
         when = (trade.ts_ns + skew_ns) // MS
@@ -162,12 +166,16 @@ class Streams:
             f'"T":{when},"m":{"true" if trade.side != BUY else "false"},"M":true}}'
         ).encode()
 
-    def _agg_trade(self, group: list[MarketEvent], k: int, skew_ns: int) -> bytes:
+    def _agg_trade(self, group: Aggregated, k: int, skew_ns: int) -> bytes:
         one = self.public.agg_trade(k, group)
-        one["T"] = (group[0].ts_ns + skew_ns) // MS
+        one["T"] = (group.trades[0].ts_ns + skew_ns) // MS
         return encode({"e": "aggTrade", "E": one["T"], "s": self.words.symbols[k]} | one)
 
-    def _tickers(self, batch: Batch, streams: list[Stream] | tuple[()]) -> None:
+    def _best_text(self, k: int, number: int, bid: str, bid_qty: str, ask: str, ask_qty: str, ts_ns: int) -> bytes:
+        symbol = self.words.symbols[k]
+        return f'{{"u":{number},"s":"{symbol}","b":"{bid}","B":"{bid_qty}","a":"{ask}","A":"{ask_qty}"}}'.encode()
+
+    def _tickers(self, batch: Batch, streams: list[Stream] | tuple[()], skew_ns: int) -> None:
         k, best = batch.instrument, self._best[batch.instrument]
         if not streams:
             best.clear()
@@ -185,10 +193,9 @@ class Streams:
                 changed = event.sequence
             if changed and event.last:
                 (bid, bid_lots), (ask, ask_lots) = best[BID], best[-BID]
-                payload = (
-                    f'{{"u":{changed},"s":"{self.words.symbols[k]}","b":"{price(bid)}","B":"{qty(bid_lots)}",'
-                    f'"a":"{price(ask)}","A":"{qty(ask_lots)}"}}'
-                ).encode()
+                payload = self._best_text(
+                    k, changed, price(bid), qty(bid_lots), price(ask), qty(ask_lots), event.ts_ns + skew_ns
+                )
                 for stream in streams:
                     stream.say(payload)
                 changed = 0
@@ -223,12 +230,12 @@ class Streams:
         stream.pending = {}
         if self._spoil("gap"):
             return
-        stream.say(
-            (
-                f'{{"e":"depthUpdate","E":{now_ns // MS},"s":"{self.words.symbols[k]}","U":{first},"u":{last},'
-                f'"b":[{",".join(sides[BID])}],"a":[{",".join(sides[-BID])}]}}'
-            ).encode()
-        )
+        bids, asks = ",".join(sides[BID]), ",".join(sides[-BID])
+        head = self._diff_head(now_ns // MS, self.words.symbols[k], first, last)
+        stream.say(f'{head},"b":[{bids}],"a":[{asks}]}}'.encode())
+
+    def _diff_head(self, now_ms: int, symbol: str, first: int, last: int) -> str:
+        return f'{{"e":"depthUpdate","E":{now_ms},"s":"{symbol}","U":{first},"u":{last}'
 
     def _partial(self, stream: Stream) -> None:
         """The best levels, if anything changed."""

@@ -171,7 +171,7 @@ class Words:
         listing = self.house.listings[index]
         one = listing.instrument
         step = self.qty[index](1)
-        least = self.qty[index](int(self.house.markets[index].venue.exchange[0]["qty_min_lots"]))
+        least = self.qty[index](listing.qty_min_lots)
         most = self.qty[index](listing.qty_max_lots)
         return {
             "symbol": one.symbol,

@@ -95,6 +95,8 @@ class Session(ABC):
         self.dialect, self.path, self.peer = dialect, path, peer
         self.outbox: list[Outgoing] = []
         self.closing = False
+        # Bytes that were taken from the outbox and the client has not read yet; set by who serves.
+        self.unread_bytes: Callable[[], int] = _nothing
 
     def send(self, message: bytes) -> None:
         """Queue one text message (UTF-8)."""
@@ -192,6 +194,10 @@ class Dialect(ABC):
     def urls(self, http: str, websocket: str) -> dict[str, str]:
         """What to point a client at, by what a client calls it; http, websocket: `http://host:port` and `ws://host:port`."""
         return {"REST": http, "websocket": websocket}
+
+
+def _nothing() -> int:
+    return 0
 
 
 def _never(kind: str) -> bool:

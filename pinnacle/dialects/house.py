@@ -7,15 +7,13 @@ executions with fees.  The house is what lies between, and the same for every ve
 It tells its listeners everything at once, while a command is obeyed, in this sequence: the updates of accounts' orders
 one by one, then the market's batch.  A listener formats and remembers; it gives no commands.
 
-Money is held in whole units of each currency.  What an order could cost is held from it while it is open, so that no
-balance ever goes below zero; `fees_in` says whether a fee is taken from what is received or always in quote currency.
+What things cost, and what accounts have, is till.py.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Literal, Protocol
 
 import numpy as np
@@ -23,11 +21,11 @@ import numpy as np
 from pinnacle import event as e
 from pinnacle.dialects.market import Batch, Market, MarketEvent, QuietMarket
 from pinnacle.dialects.minutes import Minutes
-from pinnacle.dialects.orders import Account, Balance, Fill, Happened, Listing, Order, Refused, Status, Update, Why
-from pinnacle.dialects.views import levels, resting
+from pinnacle.dialects.orders import Account, Fill, Happened, Listing, Order, Refused, Status, Update, Why
+from pinnacle.dialects.till import Till, fee_of
+from pinnacle.dialects.views import resting
 from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, EVENT
-from pinnacle.kernels.account import PPB
 from pinnacle.kernels.exchange_state import PUBLISH_ALL, PUBLISH_TRADES, Exchange, new_exchange
 from pinnacle.kernels.venue import STP_EXPIRE_TAKER
 from pinnacle.limits import (
@@ -59,18 +57,28 @@ def new_venue(listing: Listing, accounts: int, background: int = 0, publish: int
     venue = new_exchange(
         max(1, accounts + background), listing.price_min_ticks, listing.price_max_ticks, listing.qty_max_lots, units
     )
-    record = venue.exchange[0]
-    record["publish"] = publish | PUBLISH_TRADES
-    record["qty_min_lots"] = max(1, instrument.lots(str(instrument.qty_min)) if instrument.qty_min else 1)
-    record["notional_min_units"] = int(instrument.notional_min * 10**instrument.money_digits)
-    for tier, (maker, taker) in enumerate(listing.fees[:FEE_TIERS_MAX]):
-        record["maker_ppb"][tier], record["taker_ppb"][tier] = maker, taker
-    venue.participants["orders_max"][1 : accounts + 1] = listing.orders_max
-    venue.participants["stp"][1 : accounts + 1] = STP_EXPIRE_TAKER
+    venue.exchange[0]["publish"] = publish | PUBLISH_TRADES
+    list_at(venue, listing, 1, accounts)
     return venue
 
 
-class House:
+def list_at(venue: Exchange, listing: Listing, first: int, accounts: int) -> None:
+    """Give a matching engine a listing's bounds and fees, and its limits to the participants from `first` on.
+
+    Prices may only become narrower than they are.  The least quantity and value bind accounts alone, and are the
+    house's to check: a background is fitted to what others did.
+    """
+    record = venue.exchange[0]
+    record["price_min_ticks"] = max(int(record["price_min_ticks"]), listing.price_min_ticks)
+    record["price_max_ticks"] = min(int(record["price_max_ticks"]), listing.price_max_ticks)
+    record["qty_max_lots"] = listing.qty_max_lots
+    for tier, (maker, taker) in enumerate(listing.fees[:FEE_TIERS_MAX]):
+        record["maker_ppb"][tier], record["taker_ppb"][tier] = maker, taker
+    venue.participants["orders_max"][first : first + accounts] = listing.orders_max
+    venue.participants["stp"][first : first + accounts] = STP_EXPIRE_TAKER
+
+
+class House(Till):
     """See the file's first words.  Instruments are numbered as listed, accounts from 1."""
 
     def __init__(
@@ -83,26 +91,20 @@ class House:
     ) -> None:
         if len(accounts) > HOUSE_ACCOUNTS_MAX:
             raise OperatorError(f"{len(accounts)} accounts are more than {HOUSE_ACCOUNTS_MAX}; give fewer")
-        self.listings, self.accounts, self.fees_in = list(listings), list(accounts), fees_in
-        for index, account in enumerate(self.accounts, 1):
+        for index, account in enumerate(accounts, 1):
             account.index = index
         if markets is None:
             markets = [QuietMarket(new_venue(listing, len(accounts), 0, publish)) for listing in listings]
         assert len(markets) == len(listings)
-        self.markets = list(markets)
+        super().__init__(listings, accounts, markets, fees_in)
         for index, market in enumerate(self.markets):
             market.venue.exchange[0]["instrument"] = index
             for account in self.accounts:
                 market.venue.participants[market.first + account.index - 1]["tier"] = account.tier
-        self.digits = self._currency_digits()
-        for account in self.accounts:
-            for currency in self.digits:
-                account.balances.setdefault(currency, Balance())
         self.now_ns = 0
         self.listeners: list[Listener] = []
         # Told of each command, as EVENT[1], before it is obeyed: for who keeps a log.
         self.obeyed: Callable[[int, np.ndarray], None] | None = None
-        self.fees_taken: dict[str, int] = dict.fromkeys(self.digits, 0)
         self.minutes = [Minutes() for _ in self.listings]
         self.trades: list[deque[MarketEvent]] = [deque(maxlen=HOUSE_TRADES_MAX) for _ in self.listings]
         self.states = [e.STATE_OPEN] * len(self.listings)
@@ -154,10 +156,6 @@ class House:
         """An account's executions that are remembered, oldest first."""
         return [f for f in self._fills_of[account] if instrument is None or f.order.instrument == instrument]
 
-    def levels(self, instrument: int, side: int, depth: int = 0) -> list[tuple[int, int]]:
-        """(price_ticks, lots), best first, at most `depth` (0: all).  It is the book as of `sequence(instrument)`."""
-        return levels(self.markets[instrument].venue, side, depth)
-
     def resting(self, instrument: int, side: int, depth: int = 0) -> list[tuple[int, int, int]]:
         """(order id, price_ticks, lots), best price first, in queue order, of `depth` levels (0: all)."""
         public = self._public[instrument]
@@ -167,93 +165,6 @@ class House:
     def sequence(self, instrument: int) -> int:
         """Number of the last event that everyone has heard of an instrument, 0 before the first."""
         return self._sequences[instrument]
-
-    # --- money ----------------------------------------------------------------------------------------------------
-    def _currency_digits(self) -> dict[str, int]:
-        """Decimals of each currency: enough for every instrument's money and lots, in sequence of listing."""
-        digits: dict[str, int] = {}
-        for listing in self.listings:
-            one = listing.instrument
-            lot_digits = max(0, -int((one.lot * one.contract).normalize().as_tuple().exponent))
-            digits[one.base] = max(digits.get(one.base, 9), lot_digits)
-            digits[one.quote] = max(digits.get(one.quote, 9), one.money_digits)
-        return digits
-
-    def amount(self, currency: str, units: int) -> Decimal:
-        """Units of a currency as a decimal number, exact."""
-        return Decimal(units).scaleb(-self.digits[currency])
-
-    def units(self, currency: str, amount: Decimal) -> int:
-        """A decimal amount as units, cut below the last."""
-        return int(amount.scaleb(self.digits[currency]))
-
-    def deposit(self, account: int, currency: str, amount: Decimal) -> None:
-        """Put money into an account."""
-        self.accounts[account - 1].balances[currency].total_units += self.units(currency, amount)
-
-    def money(self, instrument: int, price_ticks: int, lots: int) -> int:
-        """Value in units of the quote currency."""
-        one = self.listings[instrument].instrument
-        return price_ticks * lots * one.units_per_ticklot * 10 ** (self.digits[one.quote] - one.money_digits)
-
-    def base_units(self, instrument: int, lots: int) -> int:
-        """Lots in units of the base currency."""
-        one = self.listings[instrument].instrument
-        return int(lots * one.lot * one.contract * 10 ** self.digits[one.base])
-
-    def rates(self, account: int, instrument: int) -> tuple[int, int]:
-        """(maker, taker) fee of an account, parts per 1e9."""
-        fees = self.listings[instrument].fees
-        return fees[min(self.accounts[account - 1].tier, len(fees) - 1)]
-
-    def _pays_with(self, order: Order) -> str:
-        one = self.listings[order.instrument].instrument
-        return one.quote if order.side == BUY else one.base
-
-    def _need(self, order: Order, lots: int) -> int:
-        """Units of the currency it pays with that `lots` at its price could cost at most."""
-        if order.side != BUY:
-            return self.base_units(order.instrument, lots)
-        if order.flags & e.MARKET:
-            value = self.cost(order.instrument, BUY, lots, order.price_ticks)[0]
-        else:
-            value = self.money(order.instrument, order.price_ticks, lots)
-        if self.fees_in == "received":
-            return value
-        rate = max(0, *self.rates(order.account, order.instrument))
-        # Each execution rounds its fee up by less than a unit, and there are at most `lots` of them.
-        return value + fee_of(value, rate) + (lots if rate else 0)
-
-    def cost(self, instrument: int, side: int, lots: int, limit_ticks: int = 0) -> tuple[int, int]:
-        """(value in quote units, lots) of what an order would take now from the book, at limit_ticks or better."""
-        value = taken = 0
-        for price, there in self.levels(instrument, -side):
-            if taken == lots or (limit_ticks and (price - limit_ticks) * side > 0):
-                break
-            some = min(lots - taken, there)
-            value += self.money(instrument, price, some)
-            taken += some
-        return value, taken
-
-    def lots_for(self, instrument: int, side: int, quote_units: int) -> int:
-        """Lots that an order worth quote_units would take now from the book."""
-        lots = 0
-        for price, there in self.levels(instrument, -side):
-            one = self.money(instrument, price, 1)
-            some = min(there, quote_units // one)
-            lots += some
-            quote_units -= some * one
-            if some < there:
-                break
-        return lots
-
-    def _hold(self, order: Order, units: int) -> None:
-        balance = self.accounts[order.account - 1].balances[self._pays_with(order)]
-        balance.held_units += units - order.held_units
-        order.held_units = units
-
-    def _free(self, order: Order) -> int:
-        return self.accounts[order.account - 1].balances[self._pays_with(order)].free_units + order.held_units
 
     # --- commands -------------------------------------------------------------------------------------------------
     def advance(self, now_ns: int) -> None:
@@ -296,6 +207,8 @@ class House:
         listing = self.listings[instrument]
         # Orders that no filter would let pass are the engine's to refuse; money is worked out for the others.
         sane = 0 < qty_lots <= listing.qty_max_lots and 0 <= price_ticks <= listing.price_max_ticks
+        if sane:
+            self._filter(instrument, side, price_ticks, qty_lots)
         need = self._need(order, qty_lots) if sane else 0
         if need > self._free(order):
             raise Refused(Why.FUNDS)
@@ -318,6 +231,7 @@ class House:
         command["price_ticks"], command["qty_lots"], command["flags"] = price_ticks, open_lots, flags
         listing = self.listings[order.instrument]
         if 0 < open_lots <= listing.qty_max_lots and 0 < price_ticks <= listing.price_max_ticks:
+            self._filter(order.instrument, order.side, price_ticks, open_lots)
             was = order.price_ticks
             order.price_ticks = price_ticks
             need = self._need(order, open_lots)
@@ -373,6 +287,20 @@ class House:
         command = np.zeros(1, EVENT)[0]
         command["kind"], command["aux"] = e.MARKET_STATE, state
         self._submit(instrument, command)
+
+    def _filter(self, instrument: int, side: int, price_ticks: int, lots: int) -> None:
+        """The least quantity and value of an order; at its price, or the other side's best for a market order."""
+        listing = self.listings[instrument]
+        if lots < listing.qty_min_lots:
+            raise Refused(Why.QTY)
+        if price_ticks == 0:
+            best = self.levels(instrument, -side, 1)
+            if not best:
+                return
+            price_ticks = best[0][0]
+        outside = not listing.price_min_ticks <= price_ticks <= listing.price_max_ticks
+        if not outside and price_ticks * lots * listing.instrument.units_per_ticklot < listing.notional_min_units:
+            raise Refused(Why.NOTIONAL)
 
     def _participant(self, instrument: int, account: int) -> int:
         """An account's number at a matching engine."""
@@ -555,8 +483,3 @@ class House:
             del self._ended[ended.popleft().id]
         ended.append(order)
         self._ended[order.id] = order
-
-
-def fee_of(value_units: int, rate_ppb: int) -> int:
-    """Fee on a value at parts per 1e9, rounded up: as the matching engine's own, but of any size."""
-    return -(-value_units * rate_ppb // PPB)

@@ -14,6 +14,7 @@ from pinnacle.errors import OperatorError
 # name -> module:class
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
+    "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
 }
 
 

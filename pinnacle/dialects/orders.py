@@ -186,3 +186,14 @@ class Listing:
     qty_max_lots: int
     fees: tuple[tuple[int, int], ...] = ((0, 0),)
     orders_max: int = 200  # open orders of an account
+
+    @property
+    def qty_min_lots(self) -> int:
+        """The least quantity of an account's order."""
+        least = self.instrument.qty_min
+        return max(1, self.instrument.lots(str(least)) if least else 1)
+
+    @property
+    def notional_min_units(self) -> int:
+        """The least value of an account's order, money units of the instrument."""
+        return int(self.instrument.notional_min * 10**self.instrument.money_digits)

@@ -15,6 +15,7 @@ from pinnacle.dialects.house import House
 from pinnacle.dialects.market import Batch
 from pinnacle.dialects.orders import Update
 from pinnacle.dialects.tape import Tape, Wanted
+from pinnacle.limits import TAPE_AHEAD_BYTES
 
 # Messages handed to one session at a time: a client that joins at any speed does not stop the others.
 _AT_ONCE = 5_000
@@ -53,8 +54,10 @@ class TapeSession(Session):
             return
         elapsed_ns = now_ns - self.began_ns
         first_ns = heard[0].at_ns if heard else 0
+        # At any speed but "as fast as the client reads" a client that does not keep up is cut, as by a venue.
+        room = TAPE_AHEAD_BYTES - self.unread_bytes() if speed == 0 else 1 << 62
         last = min(len(heard), self.next + _AT_ONCE)
-        while self.next < last:
+        while self.next < last and room > 0:
             one = heard[self.next]
             if speed and (one.at_ns - first_ns) / speed > elapsed_ns:
                 return
@@ -64,6 +67,7 @@ class TapeSession(Session):
                 if self.bare and one.stream:
                     body = bytes(msgspec.json.decode(body, type=_Frame).data)
                 self.send(body)
+                room -= len(body)
         if self.next == len(heard):
             self.close(1001, "the tape has ended")
 

@@ -174,7 +174,7 @@ def _ndjson(path: Path, tape: Tape) -> None:
             row = msgspec.json.decode(line, type=_Row)
         except (msgspec.DecodeError, RecursionError) as error:
             raise HistoryError(f"{where}: {error}") from None
-        if row.frame is None:
+        if not bytes(row.frame):
             at = urlsplit(row.url).path or "/"
         elif row.dir != "tx":
             tape.heard.append(named(row.rx_ns, at, bytes(row.frame), where))
@@ -182,7 +182,7 @@ def _ndjson(path: Path, tape: Tape) -> None:
 
 class _Row(msgspec.Struct):
     rx_ns: int = 0
-    frame: msgspec.Raw | None = None
+    frame: msgspec.Raw = msgspec.Raw()
     dir: str = "rx"
     url: str = ""
 

@@ -59,6 +59,7 @@ BOOK_L3 = np.dtype(
         ("aside_head", "<i8", (2,)),  # 1 + place of the first order outside the window, 0 if there is none
         ("aside_count", "<i8", (2,)),
         ("queue_head", "<i4", (2, BOOK_WINDOW_TICKS)),  # 1 + place of the first order at x, 0 if there is none
+        ("queue_count", "<i4", (2, BOOK_WINDOW_TICKS)),  # orders at x
         ("book", BOOK),  # the view: at each x the sum of its orders
     ]
 )
@@ -166,6 +167,8 @@ def join(l3, orders, s, x, place):
         first["previous"] = place
     if x < 0:
         l3["aside_count"][s] += 1
+    else:
+        l3["queue_count"][s, x] += 1
 
 
 @jit_inner
@@ -183,6 +186,8 @@ def leave(l3, orders, s, x, place):
         nth(orders, following if following >= 0 else head)["previous"] = before
     if x < 0:
         l3["aside_count"][s] -= 1
+    else:
+        l3["queue_count"][s, x] -= 1
 
 
 @jit_inner
@@ -259,6 +264,7 @@ def unhook(l3, orders, s):
         set_head(l3, s, x, -1)
         if x >= 0:
             book["lots"][s, x] = 0
+            l3["queue_count"][s, x] = 0
         if first < 0:
             first = head
         else:

@@ -21,6 +21,7 @@ from pinnacle.report.columns import Charts
 from pinnacle.report.figures import Part
 from pinnacle.report.script import SCRIPT
 from pinnacle.report.sections import details, facts, instrument_tables, model_rows, total_tables, warnings
+from pinnacle.report.simulated import market_view, read_facts
 from pinnacle.report.source import Recorded
 from pinnacle.report.style import STYLE
 from pinnacle.report.tiles import tiles
@@ -113,6 +114,11 @@ def _views(run: Recorded, parts: Sequence[Part], summary: dict[str, Any]) -> tup
         views.append(
             (f"i{part.index}", part.instrument.name, body + instrument_tables(mine, model_rows(run, part.index)))
         )
+    told = read_facts(run.run_dir)
+    if told is not None:
+        body, market = market_view(told)
+        charts.append(market)
+        views.append(("market", "The generated market", body))
     buttons = "".join(
         f'<button type="button" data-view="{key}" aria-pressed="false">{escape(label)}</button>'
         for key, label, _ in views

@@ -41,8 +41,10 @@ _OF_LATENCY = {
 def model_rows(run: Recorded, index: int) -> list[tuple[str, str]]:
     """The models and limits of one instrument, as its config has them; what has no effect is left out."""
     config = instrument_config(run, index)
+    # Orders in a generated market have a real place in a real queue.
+    modelled = () if run.manifest.mode == "simulate" else ("queue",)
     rows = []
-    for section in ("queue", "latency", "fills", "fees", "funding", "risk", "params"):
+    for section in (*modelled, "latency", "fills", "fees", "funding", "risk", "params"):
         settings = config.get(section)
         if isinstance(settings, dict) and not (section == "funding" and not any(settings.values())):
             said = {key: value for key, value in settings.items() if value not in (None, "", {})}

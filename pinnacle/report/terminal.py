@@ -56,6 +56,8 @@ def plain_lines(summary: dict[str, Any]) -> list[str]:
             said = wrap(remark, _REMARK) or [""]
             out.append(f"  {label:<{_LABEL}}{value:>{_VALUE}}  {said[0]}".rstrip())
             out += [" " * (_LABEL + _VALUE + 4) + more for more in said[1:]]
+    for text in market_lines(summary):
+        out += ["", *wrap(text, WIDTH)]
     for text in notes(summary):
         out += ["", *wrap(f"! {text}", WIDTH, subsequent_indent="  ")]
     return out
@@ -76,6 +78,19 @@ def notes(summary: dict[str, Any]) -> list[str]:
     """Warnings and alerts, as sentences."""
     alerts = [f"The engine raised {n:,} alerts: {name.replace('_', ' ')}." for name, n in summary["alerts"].items()]
     return [*summary["warnings"], *alerts]
+
+
+def market_lines(summary: dict[str, Any]) -> list[str]:
+    """How a generated market compares with the real one, one sentence; none for other runs."""
+    told = summary.get("generated_market")
+    if told is None:
+        return []
+    if told["claimed"] is None:
+        return [f"Generated market: {told['note'] or 'no facts of a real market to compare with'}."]
+    return [
+        f"Generated market ({told['model']}): {told['claimed_in_range']} of {told['claimed']} claimed stylised facts "
+        f"in range of the real market's; of all facts {told['in_range']} in range, {told['out_of_range']} not."
+    ]
 
 
 def blocks(summary: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -164,5 +179,7 @@ def _show_rich(summary: dict[str, Any], stream: TextIO) -> None:
             colour = "" if not sign else "green" if sign > 0 else "red"
             told.add_row(Text(label), Text(value, style=colour), Text(remark))
         console.print(told)
+    for text in market_lines(summary):
+        console.print(Text(text))
     for text in notes(summary):
         console.print(Text(f"! {text}", style="yellow"))

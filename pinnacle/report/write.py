@@ -12,6 +12,7 @@ from typing import Any
 from pinnacle.log.manifest import replacing
 from pinnacle.report.ledger import make_ledger
 from pinnacle.report.metrics import make_parts, summarise
+from pinnacle.report.simulated import read_facts, summary_of
 from pinnacle.report.source import read_run
 from pinnacle.report.tables import write_tables
 
@@ -29,6 +30,9 @@ def write_report(run_dir: str | Path, html: bool = True) -> dict[str, Any]:
     ledger = make_ledger(run)
     parts = make_parts(run, ledger)
     summary = summarise(run, ledger, parts)
+    told = read_facts(run_dir)
+    if told is not None:
+        summary["generated_market"] = summary_of(told)
     write_tables(run_dir, ledger, parts)
     with replacing(run_dir / SUMMARY_NAME) as sink:
         sink.write(summary_text(summary).encode())

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -114,7 +115,7 @@ class Backtest:
             if manifest is not None:
                 manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 manifest.informational.ended = now_text()
-                _write_last(self.out, manifest)
+                write_last(self.out, manifest)
             if isinstance(error, OSError):
                 raise DiskError(f"{self.out}: cannot be written: {error.strerror}; the run stopped there") from error
             raise
@@ -122,8 +123,11 @@ class Backtest:
         write_manifest(self.out, manifest)
         return manifest
 
-    def open_histories(self) -> None:
-        """Find every instrument's day files; a raw recording is imported into the run's own folder first."""
+    def open_histories(self, may_import: bool = True) -> None:
+        """Find every instrument's day files; a raw recording is imported into the run's own folder first.
+
+        may_import: False where no folder is to be made yet; a raw recording is an error then.
+        """
         for one in self.config.instruments:
             known = one.instrument(self.where)
             kept = self.out / "history" / f"{one.venue}_{one.symbol}.parquet".replace("/", "-")
@@ -151,6 +155,10 @@ class Backtest:
                 self.paths.append([Path(path).resolve() for path in history.paths])
                 self.instruments.append(known or _named(history.instrument, one.venue, one.symbol))
                 continue
+            if not may_import:
+                raise OperatorError(
+                    f"{self.where}: {one.data} is a raw recording; import it first with pinnacle data import"
+                )
             if self.told is not None:
                 self.told(f"importing {one.data}")
             kept.parent.mkdir(exist_ok=True)
@@ -349,8 +357,14 @@ def stopped(strategy: Strategy, instruments: list[Instrument], fault: int, state
     )
 
 
+class Interruptible(Protocol):
+    """A run that looks at `interrupted` wherever it may stop."""
+
+    interrupted: bool
+
+
 @contextmanager
-def stopping_cleanly(run: Backtest) -> Iterator[None]:
+def stopping_cleanly(run: Interruptible) -> Iterator[None]:
     """The first Ctrl-C waits for the end of the stretch that is being driven, so that no record is lost or doubled.
 
     The second one does not wait.  Outside the main thread, where signals cannot be heard, nothing is changed.
@@ -432,7 +446,7 @@ def _named_counts(counts: dict[int, int], state: np.ndarray, cursor: np.ndarray)
     }  # fmt: skip
 
 
-def _write_last(out: Path, manifest: Manifest) -> None:
+def write_last(out: Path, manifest: Manifest) -> None:
     """Write the manifest of a run that is failing; a disk that refuses even that leaves it marked as running."""
     try:
         write_manifest(out, manifest)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
 from pinnacle.config import apply_settings, read_toml
+from pinnacle.config_simulate import Simulate
 from pinnacle.dialects.dialect import Dialect
 from pinnacle.dialects.house import House, new_venue
 from pinnacle.dialects.market import Market, QuietMarket
@@ -21,8 +22,11 @@ from pinnacle.dialects.orders import Account, Listing
 from pinnacle.errors import HistoryError, OperatorError
 from pinnacle.instrument import Instrument, decimal_of
 from pinnacle.limits import BOOK_WINDOW_TICKS, CASH_UNITS_MAX
+from pinnacle.models.generator import Generator
 from pinnacle.resources import find_file
 from pinnacle.run.background import BackgroundMarket, BackgroundRates
+from pinnacle.run.flow_market import FlowMarket
+from pinnacle.run.prepare_simulation import generator_of
 
 Bps = Annotated[float, Meta(ge=-10_000, le=10_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -69,8 +73,12 @@ class AccountSection(Section, forbid_unknown_fields=True, kw_only=True):
 
 
 class FlowSection(Section, forbid_unknown_fields=True, kw_only=True):
-    """The plain background; see run/background.py."""
+    """model: "fitted": orders as in a real market, by the numbers of a config of `pinnacle simulate` (`market`, at
+    rate_factor times its rates); "plain": see run/background.py, with the other keys; "none"."""
 
+    model: Literal["fitted", "plain", "none"] = "fitted"
+    market: str = "simulate"
+    rate_factor: Annotated[float, Meta(gt=0, le=1e4)] = 1.0
     per_s: Annotated[float, Meta(ge=0, le=1e6)] = 200.0
     resting: Annotated[int, Meta(ge=0, le=100_000)] = 2_000
     distance_ticks: Annotated[float, Meta(gt=0, le=1e5)] = 40.0
@@ -143,10 +151,11 @@ def house_of(config: ExchangeConfig, dialect: type[Dialect], seed: int, first_ns
     """The exchange of a config for a dialect, its accounts filled.  Raises OperatorError."""
     accounts = [account_of(section, where) for section in config.accounts]
     listings, markets = [], []
+    generator = _generator(config.flow) if config.flow.model == "fitted" else None
     for k, section in enumerate(config.symbols):
         listing, price = listing_of(section, dialect, where)
         listings.append(listing)
-        markets.append(_market(config.flow, dialect, listing, price, len(accounts), seed + k, first_ns))
+        markets.append(_market(config.flow, generator, dialect, listing, price, len(accounts), seed + k, first_ns))
     house = House(listings, accounts, markets, dialect.fees_in, dialect.publish)
     for account, given in zip(house.accounts, config.accounts):
         for currency, amount in given.balances.items():
@@ -158,13 +167,40 @@ def house_of(config: ExchangeConfig, dialect: type[Dialect], seed: int, first_ns
     return house
 
 
+def _generator(flow: FlowSection) -> Generator:
+    """The fitted background of a config of `pinnacle simulate`.  Raises OperatorError."""
+    path = find_file(flow.market, None, "configs", ".toml")
+    raw = read_toml(path)
+    table = raw.get("simulate")
+    if not isinstance(table, dict):
+        raise OperatorError(f"flow.market {flow.market}: has no [simulate]; give a config that --calibrate wrote")
+    try:
+        simulate = msgspec.convert(table, Simulate)
+    except msgspec.ValidationError as error:
+        raise OperatorError(f"flow.market {flow.market}: simulate: {error}") from None
+    if simulate.model == "recorded":
+        raise OperatorError(f"flow.market {flow.market}: a recorded market is no background here; use --tape")
+    simulate.rate_factor *= flow.rate_factor
+    return generator_of(simulate, flow.market)
+
+
 def _market(
-    flow: FlowSection, dialect: type[Dialect], listing: Listing, price: int, accounts: int, seed: int, first_ns: int
+    flow: FlowSection,
+    generator: Generator | None,
+    dialect: type[Dialect],
+    listing: Listing,
+    price: int,
+    accounts: int,
+    seed: int,
+    first_ns: int,
 ) -> Market:
-    if flow.per_s == 0:
+    if flow.model == "none" or (flow.model == "plain" and flow.per_s == 0):
         return QuietMarket(new_venue(listing, accounts, 0, dialect.publish))
+    if generator is not None:
+        return FlowMarket(listing, generator, seed, first_ns, price, accounts, dialect.publish)
     venue = new_venue(listing, accounts, BackgroundMarket.people, dialect.publish)
-    rates = BackgroundRates(**msgspec.structs.asdict(flow))
+    names = ("per_s", "resting", "distance_ticks", "walk_ticks", "qty_lots", "taking")
+    rates = BackgroundRates(**{name: getattr(flow, name) for name in names})
     return BackgroundMarket(venue, listing, first_ns, price, rates, seed)
 
 

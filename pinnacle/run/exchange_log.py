@@ -17,7 +17,7 @@ from pinnacle import event as e
 from pinnacle.dialects.house import House
 from pinnacle.dialects.market import Batch
 from pinnacle.dialects.orders import Update
-from pinnacle.errors import OperatorError
+from pinnacle.errors import DiskError, OperatorError
 from pinnacle.event import EVENT
 from pinnacle.kernels.jit import CODE_HASH
 from pinnacle.log.manifest import Informational, Manifest, instrument_rows, write_manifest
@@ -26,12 +26,10 @@ from pinnacle.run.logbook import Logbook
 
 
 class ExchangeLog:
-    """Listens to a house and writes until finished.  Raises OperatorError for a folder that holds something."""
+    """Listens to a house and writes until finished.  Raises OperatorError or DiskError for the folder."""
 
     def __init__(self, folder: Path, house: House, config: dict[str, Any], seed: int, first_ns: int) -> None:
-        if folder.exists() and any(folder.iterdir()):
-            raise OperatorError(f"--out {folder}: holds something already; give a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        new_folder(folder)
         self._folder, self._house = folder, house
         identity = f"{CODE_HASH}:{config}:{seed}:{first_ns}"
         self._manifest = Manifest(
@@ -52,6 +50,14 @@ class ExchangeLog:
         begin = np.zeros(len(house.listings), EVENT)
         begin["kind"], begin["instrument"], begin["ts_ns"] = e.LINK_UP, np.arange(begin.size), first_ns
         self._write(begin)
+        for index in range(len(house.listings)):
+            book = [(side, *level) for side in (e.BID, e.ASK) for level in house.levels(index, side)]
+            rows = np.zeros(len(book), EVENT)
+            rows["kind"], rows["flags"], rows["instrument"], rows["ts_ns"] = e.BOOK_LEVEL, e.SNAPSHOT, index, first_ns
+            for name, column in zip(("side", "price_ticks", "qty_lots"), zip(*book)):
+                rows[name] = column
+            rows["flags"][-1:] |= e.LAST
+            self._write(rows)
         house.listeners.append(self)
         house.obeyed = self.command
 
@@ -95,6 +101,17 @@ class ExchangeLog:
         self._manifest.counts, self._manifest.status = self._counts, "complete"
         self._manifest.informational.ended = _now()
         write_manifest(self._folder, self._manifest)
+
+
+def new_folder(folder: Path) -> None:
+    """Make the folder of --out.  Raises OperatorError where it holds something, DiskError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        full = any(folder.iterdir())
+    except OSError as error:
+        raise DiskError(f"--out {folder}: cannot be made: {error.strerror or error}") from error
+    if full:
+        raise OperatorError(f"--out {folder}: holds something already; give a new folder")
 
 
 def _now() -> str:

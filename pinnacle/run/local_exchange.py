@@ -26,7 +26,7 @@ from pinnacle.run.exchange_config import (
     house_of,
     read_exchange_config,
 )
-from pinnacle.run.exchange_log import ExchangeLog
+from pinnacle.run.exchange_log import ExchangeLog, new_folder
 from pinnacle.run.serve import Desk, serve, wall_clock
 from pinnacle.transport.certificate import self_made
 from pinnacle.transport.faults import Faults
@@ -143,6 +143,8 @@ def prepare_exchange(
             made = Replayed(read_tape(list(tapes)), 1.0 if speed is None else speed)
         except HistoryError as error:
             raise OperatorError(str(error)) from None
+        if out is not None:
+            new_folder(out)
     else:
         if speed is not None:
             raise OperatorError("--speed: is for --tape; a market that is served goes by the clock, set flow.per_s")

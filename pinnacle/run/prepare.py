@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinnacle.config import apply_settings, parse_config, put, read_toml
-from pinnacle.engine.strategy import load_strategy
+from pinnacle.config import Config, apply_settings, parse_config, put, read_toml
+from pinnacle.engine.strategy import Strategy, load_strategy
 from pinnacle.errors import OperatorError
 from pinnacle.history.from_log import is_log
 from pinnacle.history.options import ImportOptions, Progress
@@ -30,8 +30,31 @@ def prepare_backtest(
     record: str | None,
 ) -> Backtest:
     """A backtest that is ready to run.  Raises OperatorError for anything that does not fit together."""
-    path = find_file(config or "default", None, "configs", ".toml")
-    where = config or path.name
+
+    def change(raw: dict[str, Any], where: str) -> None:
+        if record is not None:
+            put(raw, "run.record", record, f"--record {record}: {where}")
+        _apply_data(raw, data, where)
+
+    parsed, where, beside, loaded = typed_run(config or "default", config, strategy, settings, change)
+    folder = out or Path("runs") / f"{loaded.name}-{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
+    return Backtest(config=parsed, where=where, beside=beside, strategy=loaded, out=folder)
+
+
+def typed_run(
+    name: str,
+    said: str | None,
+    strategy: str | None,
+    settings: Sequence[str],
+    change: Callable[[dict[str, Any], str], None],
+) -> tuple[Config, str, Path, Strategy]:
+    """(config, what errors call it, its folder, the strategy) of a config file and what a person said over it.
+
+    name: the file, or a shipped one's name.  said: as the person called it, None if not at all.  change: applied to the
+    raw tables before `settings`, which come last.  Raises OperatorError for anything that does not fit together.
+    """
+    path = find_file(name, None, "configs", ".toml")
+    where = said or path.name
     raw = read_toml(path)
     if strategy is not None:
         chosen = raw.get("strategy", {}) if isinstance(raw.get("strategy", {}), dict) else {}
@@ -40,18 +63,14 @@ def prepare_backtest(
         raw["strategy"] = {"path": strategy, "params": chosen.get("params", {}) if same else {}}
         if not same and isinstance(raw.get("optimize"), dict):
             raw["optimize"].pop("search", None)
-    if record is not None:
-        put(raw, "run.record", record, f"--record {record}: {where}")
-    _apply_data(raw, data, where)
+    change(raw, where)
     apply_settings(raw, settings)
     where = " ".join([where, *(f"--set {setting}" for setting in settings)])
     parsed = parse_config(raw, where)
-    file = find_file(parsed.strategy.path, path.parent, "strategies", ".py")
-    loaded = load_strategy(file)
+    loaded = load_strategy(find_file(parsed.strategy.path, path.parent, "strategies", ".py"))
     for one in parsed.instruments:
         loaded.values({**parsed.strategy.params, **one.params}, where)
-    folder = out or Path("runs") / f"{loaded.name}-{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
-    return Backtest(config=parsed, where=where, beside=path.parent, strategy=loaded, out=folder)
+    return parsed, where, path.parent, loaded
 
 
 def _apply_data(raw: dict[str, Any], data: Sequence[str], where: str) -> None:

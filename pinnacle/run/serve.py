@@ -14,6 +14,7 @@ import msgspec
 
 from pinnacle.dialects.dialect import Close, Dialect, Ping, Request, Response, Session
 from pinnacle.errors import OperatorError
+from pinnacle.limits import EXCHANGE_STEP_NS
 from pinnacle.transport.faults import Faults, FaultyWire
 from pinnacle.transport.server import GOING_AWAY, Answer, Server, Wire
 
@@ -29,19 +30,17 @@ class Client:
 
     def __init__(self, desk: Desk, session: Session, wire: Wire) -> None:
         self._desk, self.session, self.wire = desk, session, wire
+        session.unread_bytes = lambda: wire.waiting_bytes
         self._faulty = FaultyWire(wire, desk.faults, f"{session.path} {session.peer}", desk.later)
 
     def received(self, message: bytes) -> None:
         desk = self._desk
         now_ns = desk.advance()
-        if desk.faults.strikes("http_429", self.session.path) or desk.faults.strikes("http_5xx", self.session.path):
-            # A websocket has no status; the venue hangs up where it would refuse.
-            self.wire.cut()
-            return
         lost = desk.faults.strikes("lost_ack", self.session.path)
         before = len(self.session.outbox)
         self.session.receive(message, now_ns)
         if lost:
+            # News of what the message did are lost with the answer, as when the line breaks at that moment.
             del self.session.outbox[before:]
         desk.flush()
 
@@ -92,8 +91,11 @@ class Desk:
 
     def advance(self) -> int:
         """Bring the market to the present; the venue's time."""
-        house = self.dialect.house
-        house.advance(self._clock())
+        house, now_ns = self.dialect.house, self._clock()
+        if house.now_ns:
+            while house.now_ns + EXCHANGE_STEP_NS < now_ns:
+                house.advance(house.now_ns + EXCHANGE_STEP_NS)
+        house.advance(now_ns)
         self.dialect.skew_ns = self.faults.skew_ns
         return house.now_ns + self.dialect.skew_ns
 
@@ -138,6 +140,8 @@ class Desk:
         def join(wire: Wire) -> Client:
             client = self.clients[made] = Client(self, made, wire)
             self.dialect.opened(made, self.advance())
+            # What was said while the handshake was under way is in no list of who waits any more.
+            client.flush()
             self.flush()
             return client
 

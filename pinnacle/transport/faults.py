@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from pinnacle.errors import OperatorError
+from pinnacle.limits import DELAYED_WRITES_MAX
 from pinnacle.transport.server import Wire
 
 # of each message of a websocket
@@ -22,7 +23,7 @@ MESSAGE_KINDS = {
     "disconnect": "the connection is cut instead",
     "silence": "from it on the connection is half open: nothing is sent, pongs neither, and nothing is heard",
 }
-# of each HTTP request, and what of a websocket's message asks for an answer
+# of each HTTP request; lost_ack of each message of a websocket's client too
 REQUEST_KINDS = {
     "http_429": "refused with 429 and Retry-After, and not done",
     "http_5xx": "answered with 503, and not done",
@@ -153,7 +154,7 @@ class FaultyWire:
         """Do it now, or after the delay that is running."""
         if self._delayed:
             self._late.append(act)
-            if sum(1 for _ in self._late) > 100_000:
+            if len(self._late) > DELAYED_WRITES_MAX:
                 self.wire.cut()
         else:
             act()

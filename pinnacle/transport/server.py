@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -200,19 +200,23 @@ class Server:
         return _response(request, await self._endpoint.request(request.method, request.raw_path, headers, body, peer))
 
     async def _websocket(self, request: web.BaseRequest, headers: Mapping[str, str], peer: str) -> web.StreamResponse:
-        made = await self._endpoint.opening(request.raw_path, headers, peer)
-        if made is None or isinstance(made, tuple):
-            return _response(request, made)
         socket = web.WebSocketResponse(
             timeout=_CLOSE_S, autoping=False, compress=False, max_msg_size=self._message_bytes_max
         )
-        try:
-            await socket.prepare(request)
-        except web.HTTPException as refused:
-            return refused
+        # Asked before the endpoint is, so that it makes nothing for a handshake that cannot be.
+        if not socket.can_prepare(request).ok:
+            return web.Response(status=400)
+        made = await self._endpoint.opening(request.raw_path, headers, peer)
+        if made is None or isinstance(made, tuple):
+            return _response(request, made)
         transport = request.transport
         assert transport is not None
         wire = Wire(self, socket, transport)
+        try:
+            await socket.prepare(request)
+        except BaseException:
+            made(wire).gone()
+            raise
         channel = made(wire)
         self.websockets += 1
         try:
@@ -248,15 +252,6 @@ def _response(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         return web.Response(status=500)
     status, headers, body = answer
     return web.Response(status=status, headers=headers, body=body)
-
-
-async def every(seconds: float, step: Callable[[], Awaitable[None] | None]) -> None:
-    """Call a step again and again, with a pause between."""
-    while True:
-        waiting = step()
-        if waiting is not None:
-            await waiting
-        await asyncio.sleep(seconds)
 
 
 GOING_AWAY = int(WSCloseCode.GOING_AWAY)

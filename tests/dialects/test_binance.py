@@ -6,9 +6,11 @@ import base64
 import hashlib
 import hmac
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
@@ -141,9 +143,9 @@ def test_trades_are_everyones_and_their_ids_have_no_gap() -> None:
     trades = [one["data"] for one in said if one["stream"].endswith("@trade")]
     ids = [one["t"] for one in trades]
     assert ids == list(range(first + 1, first + 1 + len(ids))) and len(ids) > 20
-    covered = [
-        k for one in said if one["stream"].endswith("aggTrade") for k in range(one["data"]["f"], one["data"]["l"] + 1)
-    ]
+    joined = [one["data"] for one in said if one["stream"].endswith("aggTrade")]
+    assert [one["a"] for one in joined] == list(range(joined[0]["a"], joined[0]["a"] + len(joined)))
+    covered = [k for one in joined for k in range(one["f"], one["l"] + 1)]
     assert covered == ids
     rest = body_of(rig.request("GET", f"/api/v3/trades?symbol=BTCUSDT&limit={len(ids)}"))
     assert [(one["id"], one["price"], one["qty"], one["isBuyerMaker"]) for one in rest] == [
@@ -226,7 +228,7 @@ def test_every_kind_of_order_over_both_doors() -> None:
     assert order(rig, timeInForce="IOC", price="60000.00", quantity="0.15")[1]["executedQty"] == "0.10000000"
     market: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "newOrderRespType": "FULL"}
     bought = call(rig, api, "order.place", quoteOrderQty="600.01", **market)["result"]
-    assert (bought["status"], bought["executedQty"]) == ("FILLED", "0.00999000")
+    assert (bought["status"], bought["executedQty"]) == ("FILLED", "0.01000000")
     taken = call(rig, api, "order.place", quantity="0.5", **market)["result"]
     assert taken["status"] == "EXPIRED" and Decimal(taken["executedQty"]) < Decimal("0.1")
     resting = call(
@@ -290,6 +292,59 @@ def test_the_published_signatures_are_accepted() -> None:
     params = dict(part.split("=") for part in payload.split("&"))
     params["signature"] = "nZGEeDDCvU5+Ze9tE8uKqitUpp2AGq7MYQaKNzUxZ8awuGhQT8ckJfruL7st2FAPzNGV5VPOf8gV43RLlj2kAA=="
     check(rig.accounts[0], payload, params, 1700000000000 * MS)
+
+
+def test_answers_have_the_fields_of_the_venues_own(recordings: Path) -> None:
+    """Every field of the venue's published answers and events is in ours, with the same kind of value."""
+    rig = rig_of()
+    api = rig.connect("/ws-api/v3")
+    call(rig, api, "userDataStream.subscribe.signature")
+    order(rig, 1, side="SELL", price="59000.00")
+    new = order(rig, quantity="0.005", selfTradePreventionMode="NONE")[1]
+    resting = order(rig, price="58000.00")[1]
+    listed = {"symbol": "BTCUSDT"}
+    ours = {
+        "new_order_full_response": new,
+        "account_trades_response": signed(rig, "GET", "/api/v3/myTrades", **listed)[1],
+        "open_orders_response": signed(rig, "GET", "/api/v3/openOrders")[1],
+        "all_orders_response": signed(rig, "GET", "/api/v3/allOrders", **listed)[1],
+        "order_response": signed(rig, "GET", "/api/v3/order", orderId=resting["orderId"], **listed)[1],
+        "account_response": signed(rig, "GET", "/api/v3/account")[1],
+    }
+    for path in ("avg_price", "depth", "klines", "ticker_24hr", "ticker_price", "trades", "book_ticker"):
+        target = {"ticker_24hr": "ticker/24hr", "ticker_price": "ticker/price", "book_ticker": "ticker/bookTicker"}
+        found = rig.request("GET", f"/api/v3/{target.get(path, _camel(path))}?symbol=BTCUSDT&interval=1m")
+        ours[f"{path}_response"] = body_of(found)
+    ours["cancel_order_response"] = signed(rig, "DELETE", "/api/v3/order", orderId=resting["orderId"], **listed)[1]
+    events = [one["event"] for one in rig.hear(api)]
+    reports = {one["x"]: one for one in events if one["e"] == "executionReport"}
+    for name, kind in (("new", "NEW"), ("trade", "TRADE"), ("canceled", "CANCELED"), ("wrapped", "NEW")):
+        ours[f"execution_report_{name}"] = reports[kind]
+    ours["account_position"] = next(one for one in events if one["e"] == "outboundAccountPosition")
+    samples = {path.stem: path for path in (recordings / "exec/binance/nautilus/spot").glob("*/*.json")}
+    for name, found in ours.items():
+        theirs = msgspec.json.decode(samples[name].read_bytes())
+        theirs = theirs.get("event", theirs) if isinstance(theirs, dict) else theirs
+        _alike(theirs, found, name)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+def _alike(theirs: Any, ours: Any, where: str) -> None:
+    if isinstance(theirs, dict):
+        assert theirs.keys() <= ours.keys(), (where, theirs.keys() - ours.keys())
+        for key, value in theirs.items():
+            if value is not None and ours[key] is not None:
+                _alike(value, ours[key], f"{where}.{key}")
+    elif isinstance(theirs, list):
+        assert isinstance(ours, list) and (not theirs or ours), where
+        for one in ours[:1]:
+            _alike(theirs[0], one, where)
+    else:
+        assert type(theirs) is type(ours), (where, theirs, ours)
 
 
 # --- what is wrong ------------------------------------------------------------------------------------------------
