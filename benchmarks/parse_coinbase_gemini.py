@@ -156,24 +156,30 @@ def depth(groups: list[Triples], product: str) -> Iterator[bytes]:
         yield msgspec.json.encode(frame | {"b": bids, "a": asks})
 
 
+def timed(made: Iterator[bytes]) -> list[tuple[int, bytes]]:
+    """With a time of receipt each, all the same as far as lateness goes."""
+    return [(1_800_000_000_000_000_000, data) for data in made]
+
+
 def measure(
-    name: str, tape: list[bytes], floor: Callable[[bytes], object], make: Callable[[], Feed], rounds: int
+    name: str, tape: list[tuple[int, bytes]], floor: Callable[[bytes], object], make: Callable[[], Feed], rounds: int
 ) -> None:
     """Print microseconds a message of both, and their ratio."""
     best = [float("inf"), float("inf")]
     written = 0
     for _ in range(rounds):
         start = time.perf_counter()
-        for data in tape:
+        for _, data in tape:
             floor(data)
         best[0] = min(best[0], time.perf_counter() - start)
         feed, rows = make(), Rows()
-        feed.opened(0, rows)
+        feed.opened(tape[0][0], rows)
         written = 0
         start = time.perf_counter()
-        for data in tape:
-            feed.received(data, 0, rows)
-            written += rows.take().size
+        for ts_ns, data in tape:
+            feed.received(data, ts_ns, rows)
+            written += rows.count
+            rows.count = 0
         best[1] = min(best[1], time.perf_counter() - start)
         assert not feed.restart
     us = [1e6 * seconds / len(tape) for seconds in best]
@@ -191,7 +197,7 @@ def main(rounds: int) -> None:
     known = instruments(folder, "coinbase")
     names = ["SKL-USD", "DASH-BTC", "BAND-BTC", "NMR-EUR", "YFI-BTC", "SKL-GBP"]
     measure(
-        "coinbase recording of 2021", [data for _, data in tape], msgspec.json.Decoder(EXCHANGE).decode,
+        "coinbase recording of 2021", tape, msgspec.json.Decoder(EXCHANGE).decode,
         lambda: CoinbaseFeed([Followed(known[name], 0, k) for k, name in enumerate(names)]), rounds,
     )  # fmt: skip
     product = "SKL-USD"
@@ -199,22 +205,23 @@ def main(rounds: int) -> None:
     one = known[product]
     followed = [Followed(one, 0, 0)]
     measure(
-        f"coinbase level2_batch of {BATCH}", list(level2_batch(groups, product)), msgspec.json.Decoder(EXCHANGE).decode,
+        f"coinbase level2_batch of {BATCH}", timed(level2_batch(groups, product)),
+        msgspec.json.Decoder(EXCHANGE).decode,
         lambda: CoinbaseFeed(followed), rounds,
     )  # fmt: skip
     measure(
-        f"coinbase advanced l2_data of {BATCH}", list(l2_data(groups, product)), msgspec.json.Decoder(Advanced).decode,
+        f"coinbase advanced l2_data of {BATCH}", timed(l2_data(groups, product)), msgspec.json.Decoder(Advanced).decode,
         lambda: AdvancedFeed(followed), rounds,
     )  # fmt: skip
     symbol = Instrument("gemini", "sklusd", one.tick, one.lot)
     measure(
-        f"gemini @depth of {BATCH}", list(depth(groups, "sklusd")), msgspec.json.Decoder(Depth).decode,
+        f"gemini @depth of {BATCH}", timed(depth(groups, "sklusd")), msgspec.json.Decoder(Depth).decode,
         lambda: GeminiFeed([Followed(symbol, 0, 0)]), rounds,
     )  # fmt: skip
     tape = list(lines(folder / "gemini" / "recorded_20210417" / "ws.raw"))
     found = instruments(folder, "gemini")
     measure(
-        "gemini recording of 2021", [data for _, data in tape],
+        "gemini recording of 2021", tape,
         msgspec.json.Decoder(Levels2 | Trade | Heartbeat).decode,
         lambda: Gemini2021Feed([Followed(found[name], 0, k) for k, name in enumerate(sorted(found))]), rounds,
     )  # fmt: skip

@@ -99,6 +99,9 @@ MARKOUTS_PENDING_MAX = 1 << 15
 TAKEN_LEVELS_MAX = 64
 
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # A whole book that was asked for and has not come: the largest (Coinbase BTC-USD, 5 MB) takes a second or two.
 FEED_SYNC_NS_MAX = 30_000_000_000
 # How much later than the freshest message of its connection a message may come before its book is of the past.
@@ -167,6 +170,9 @@ TAPE_FRAME_BYTES = 64 << 10
 # Seconds between two looks at what time alone brings: silence, pings, rotation, the disk, the clock.
 TICK_S = 0.25
 # --- live feeds ---------------------------------------------------------------------------------------------------
+# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
+# best only when as many levels have gone, and then only a crossing is seen later.
+OWN_LEVELS_MAX = 1 << 10
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20
 # Whole books asked for in a row without one that holds, before the connection itself is given up.
@@ -178,6 +184,18 @@ NUMBER_TEXTS_MAX = 1 << 12
 # Instruments of one Binance connection: three streams each stay far below the venue's 1,024, and the address that
 # names them all below the 8 KB that web servers take.
 BINANCE_INSTRUMENTS_MAX = 64
+# Levels a side that a Kraken book has room for: the deepest subscription (1,000), around which one message may put as
+# many again, and slack on either end so that what falls out moves nothing.
+DEPTH_ROOM_LEVELS = 4096
+# Symbols of one Kraken connection: the venue states 200 for single orders and none for levels; a hundred busy books
+# are what one socket carries with room.
+KRAKEN_SYMBOLS_MAX = 100
+# How often a Bitstamp book, whose changes carry no sequence, is compared with the venue's own: the longest that a lost
+# change can go unnoticed, at four REST calls a minute and book of the thousand a minute that the venue allows.
+BITSTAMP_AUDIT_NS = 15_000_000_000
+# Channels of one Bitstamp connection; the 1,025th would silently end it.
+BITSTAMP_CHANNELS_MAX = 1_000
+
 # --- the local exchange -------------------------------------------------------------------------------------------
 # Accounts of one local exchange; the background's participants come after them.
 HOUSE_ACCOUNTS_MAX = 1024

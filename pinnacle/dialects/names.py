@@ -15,6 +15,9 @@ from pinnacle.errors import OperatorError
 DIALECTS = {
     "binance": "pinnacle.dialects.binance:Binance",
     "binance-usdm": "pinnacle.dialects.binance_usdm:BinanceUsdm",
+    "coinbase": "pinnacle.dialects.coinbase:Coinbase",
+    "coinbase-advanced": "pinnacle.dialects.coinbase_advanced:CoinbaseAdvanced",
+    "gemini": "pinnacle.dialects.gemini:Gemini",
 }
 
 

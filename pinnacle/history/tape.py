@@ -39,6 +39,9 @@ _LOOKED_AT_MAX = 2000
 # Words of an address that say a version or a door, not what is asked for.
 _NO_WORD = re.compile(r"(v?\d+|api|fapi|public|market|stream|ws)$")
 _SYMBOL_KEYS = {"product_ids", "product_id", "symbols", "symbol", "pair", "pairs"}
+# Kraken's first websocket protocol and its REST listing against its second.
+_RENAMED = {"xbt": "btc", "xdg": "doge"}
+_DEPTH = re.compile(r'"depth":\s*(\d{1,5})\b')
 _CHANNELS = ("diff_order_book_", "live_trades_", "live_orders_", "detail_order_book_", "order_book_")
 
 
@@ -124,8 +127,8 @@ class Tape:
         if not wanted:
             raise HistoryError(f"{self.paths[0]}: nothing on it says a symbol; name one with --symbol")
         if tick is not None:
-            return [_renamed(tick, self.venue_name, symbol) for symbol in wanted]
-        found = [self.listed.get(_plain(symbol)) for symbol in wanted]
+            return [_with_steps(tick, self.venue_name, symbol) for symbol in wanted]
+        found = [self._known(symbol) for symbol in wanted]
         missing = [symbol for symbol, one in zip(wanted, found) if one is None]
         if missing:
             raise HistoryError(
@@ -135,12 +138,22 @@ class Tape:
             )
         return [one for one in found if one is not None]
 
+    def _known(self, symbol: str) -> Instrument | None:
+        """The listed instrument that the recorder calls so."""
+        same = self.listed.get(_plain(symbol))
+        if same is None and (renamed := self.listed.get(_renamed_since(symbol))) is not None:
+            same = _with_steps(renamed, self.venue_name, symbol)
+        return same
+
     def run(self, instruments: Sequence[Instrument], counts: TapeCounts) -> Iterator[np.ndarray]:
         """Records of the whole tape in order of arrival, `instrument` being the index in `instruments`.
 
         Each array holds until the next one is asked for; a message that says nothing gives none.
         """
-        followed = [Followed(one, 0, index) for index, one in enumerate(instruments)]
+        depths = [int(found) for texts in self.asked.values() for text in texts for found in _DEPTH.findall(text)]
+        # A venue that cuts its books to the depth subscribed to does not say what falls out of it.
+        depth = depths[0] if depths else 0
+        followed = [Followed(one, 0, index, depth) for index, one in enumerate(instruments)]
         run = _Run(self, followed, counts)
         for item in items_of(self.paths):
             run.take(item)
@@ -294,7 +307,15 @@ def _plain(symbol: str) -> str:
     return re.sub(r"[^a-z0-9]", "", symbol.lower())
 
 
-def _renamed(steps: Instrument, venue_name: str, symbol: str) -> Instrument:
+def _renamed_since(symbol: str) -> str:
+    """The plain symbol as a listing has it whose venue wrote some currencies otherwise when the tape was made."""
+    plain = _plain(symbol)
+    for old, new in _RENAMED.items():
+        plain = plain.replace(old, new)
+    return plain
+
+
+def _with_steps(steps: Instrument, venue_name: str, symbol: str) -> Instrument:
     """The same steps for another symbol."""
     return Instrument(
         venue_name, symbol, steps.tick, steps.lot, steps.contract, steps.qty_min, steps.notional_min, steps.base,

@@ -19,7 +19,11 @@ from pinnacle.history.options import Progress
 from pinnacle.history.tape import Tape, TapeCounts
 from pinnacle.history.tape_history import gathered
 from pinnacle.instrument import Instrument
+from pinnacle.kernels.state import BOOK, reset_book
+from pinnacle.kernels.ticker_check import TICKERS, compare_tickers
 from pinnacle.venues.feed import CAUSE_CLOSED, CAUSE_NAMES
+
+_AT_TICKERS = ("compared", "agree_price", "agree_size")
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class TapeReport:
 
     whole: books that came whole, by instrument, how often; lost: by cause (the end of a connection is none).
     rows: a report on each instrument's records; absent: symbols subscribed to of which the tape has nothing.
+    at_tickers: where a ticker carries no update id of the book: the book at the moment of each.
     """
 
     name: str
@@ -40,6 +45,7 @@ class TapeReport:
     instruments: list[Instrument] = field(default_factory=list)
     rows: list[HistoryReport] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    at_tickers: Counter[str] = field(default_factory=Counter)
 
     @property
     def ok(self) -> bool:
@@ -52,7 +58,7 @@ class TapeReport:
         return {
             "name": self.name, "venue": self.venue, "ok": self.ok, **counts, "answers": self.answers,
             "whole": self.whole, "lost": self.lost, "trades": self.trades,
-            "absent": self.absent,
+            "absent": self.absent, "at_tickers": self.at_tickers,
             "instruments": [one.as_dict() for one in self.rows],
         }  # fmt: skip
 
@@ -73,6 +79,9 @@ class TapeReport:
             equal = sum(one.facts["of these equal in price and size"] for one in self.rows)
             prices = sum(one.facts["of these equal in price"] for one in self.rows)
             out.append(f"  books against tickers: {compared:,} compared, {prices:,} equal in price, {equal:,} in size")
+        if any(self.at_tickers.values()):
+            at, prices, sizes = (self.at_tickers[name] for name in _AT_TICKERS)
+            out.append(f"  books at a ticker's moment: {at:,} compared, {prices:,} equal in price, {sizes:,} in size")
         out += [f"  new connection wanted {count} times: {why}" for why, count in counts.restarts.items()]
         if self.absent:
             out.append(f"  subscribed to and not on the tape: {', '.join(self.absent)}")
@@ -100,6 +109,7 @@ def check_tape(
     report = TapeReport(", ".join(path.name for path in tape.paths), venue_name, TapeCounts(), tape.answers)
     done = 0
     checks = [RowCheck(one.name) for one in instruments]
+    tickers = [_Tickers() for _ in instruments]
     report.whole.update({one.name: 0 for one in instruments})
     total = sum(path.stat().st_size for path in tape.paths)
     for rows in gathered(tape.run(instruments, report.counts)):
@@ -108,8 +118,10 @@ def check_tape(
             progress(min(report.counts.bytes, total), total, done)
         _links(rows, instruments, report)
         for index, check in enumerate(checks):
-            check.rows(rows[rows["instrument"] == index])
-    for one, check in zip(instruments, checks):
+            own = rows[rows["instrument"] == index]
+            check.rows(own)
+            compare_tickers(own, tickers[index].book, tickers[index].state)
+    for one, check, ticker in zip(instruments, checks, tickers):
         if not check.report.rows:
             report.absent.append(one.symbol)
             continue
@@ -118,7 +130,17 @@ def check_tape(
         # Lost books are said by cause above, and a recorder's clock is moved only when its tape becomes history.
         found.problems["gaps in the venue's update ids"] = found.problems["negative latencies"] = 0
         report.rows.append(found)
+        if not found.facts["book tops compared with the ticker"]:
+            report.at_tickers += Counter({name: int(ticker.state[0][name]) for name in _AT_TICKERS})
     return report
+
+
+class _Tickers:
+    """The book and the counts of one instrument's comparison."""
+
+    def __init__(self) -> None:
+        self.book, self.state = np.zeros(1, BOOK), np.zeros(1, TICKERS)
+        reset_book(self.book[0])
 
 
 def _links(rows: np.ndarray, instruments: Sequence[Instrument], report: TapeReport) -> None:

@@ -8,7 +8,7 @@ field that is missing) is left to the caller, who has the words for it.
 import numpy as np
 
 from pinnacle.event import BOOK_LEVEL, LAST
-from pinnacle.kernels.digits import EXACT, NINE, ZERO, decimal_steps
+from pinnacle.kernels.digits import EXACT, NINE, OFF_STEP, ZERO, decimal_steps
 from pinnacle.kernels.jit import jit, jit_inline
 from pinnacle.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
 
@@ -31,6 +31,9 @@ LEVELS = np.dtype(
         ("side_at", "<i8"),
         ("keys", "u1", (3, KEY_BYTES_MAX)),  # of price, quantity, side
         ("key_bytes", "<i8", (3,)),
+        ("loose", "<i8"),  # 1: a quantity off the step is rounded down, a price beyond the bound is left out
+        ("rounded", "<i8"),  # how many of each there were
+        ("left_out", "<i8"),
         ("venue", "<u2"),
         ("instrument", "<u2"),
         ("pad", "u1", (4,)),
@@ -95,13 +98,22 @@ def after_value(data, at):
 def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, count):
     """Write a BOOK_LEVEL for each level of a JSON array; returns the count of rows after it, -1 if it is odd.
 
-    data: u1[n], the array's text, valid JSON that begins with [ and ends with ].  levels: LEVELS[1].  side: of all of
+    data: u1[n], valid JSON; what is no array is odd.  levels: LEVELS[1].  side: of all of
     them, 0 where each says its own (buy, bid, b: +1; else -1).  flags: of each; last: 1 adds LAST to the final one.
     events: EVENT[], room for n / 6 + 1 rows after `count`.  Odd is what is not plain decimal text on the tick and lot
     and below their bounds, or lacks a field; rows from `count` on are then undefined.  Bounded by the bytes.
     """
-    spec = levels[0]
-    stop = data.size
+    return rows_of_levels(data, levels[0], side, ts_ns, ts_venue_ns, flags, last, events, count)
+
+
+@jit
+def rows_of_levels(data, spec, side, ts_ns, ts_venue_ns, flags, last, events, count):
+    """level_rows with data as bytes or u1[n], and the one LEVELS record, whose counts are mutated where it is loose."""
+    loose = spec["loose"] != 0
+    rounded = left_out = 0
+    stop = len(data)
+    if stop < 2 or data[0] != _LIST or data[stop - 1] != _END:
+        return -1
     objects = spec["objects"] != 0
     at = blanks(data, 1)
     first = count
@@ -138,6 +150,9 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
                     at, price, status = decimal_steps(data, begin, spec["price_digits"], spec["price_step"])
                 else:
                     at, lots, status = decimal_steps(data, begin, spec["qty_digits"], spec["qty_step"])
+                    if loose and status == OFF_STEP:
+                        rounded += 1
+                        status = EXACT
                 if status != EXACT:
                     return -1
                 if quoted:
@@ -156,6 +171,10 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
             if data[at] == _COMMA:
                 at = blanks(data, at + 1)
             position += 1
+        if loose and price >= PRICE_TICKS_MAX and lots >= 0 and own_side != 0:
+            left_out += 1
+            at = blanks(data, at + 1)
+            continue
         if price <= 0 or price >= PRICE_TICKS_MAX or lots < 0 or lots >= QTY_LOTS_MAX or own_side == 0:
             return -1
         row = events[count]
@@ -175,4 +194,7 @@ def level_rows(data, levels, side, ts_ns, ts_venue_ns, flags, last, events, coun
         at = blanks(data, at + 1)
     if last and count > first:
         events[count - 1]["flags"] = flags | LAST
+    if rounded + left_out > 0:
+        spec["rounded"] += rounded
+        spec["left_out"] += left_out
     return count

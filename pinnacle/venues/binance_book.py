@@ -21,6 +21,7 @@ import msgspec
 from pinnacle.event import ASK, BID, SNAPSHOT
 from pinnacle.limits import BRIDGE_MESSAGES_MAX, HELD_BYTES_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_WAIT_NS_MAX
 from pinnacle.venues.binance_messages import Depth, Snapshot
+from pinnacle.venues.binance_way import way_of
 from pinnacle.venues.feed import CAUSE_CROSSED, CAUSE_SEQUENCE, LIVE, Fetch, Followed, Malformed, Rows
 from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import Link
@@ -38,6 +39,7 @@ class BinanceBook:
     """The book of one followed symbol.  path: of its snapshot.  futures: which rule holds.
 
     fetch: what is to be asked for, taken by the feed.  restart: why the connection is to be given up, if not empty.
+    own, way: what the kernel that takes simple diffs needs (kernels/binance_frame.py); the update id is in the way.
     off_tick, off_lot: levels left out because they stand between two ticks (orders older than the tick), and
     quantities rounded down to the lot.
     """
@@ -49,9 +51,10 @@ class BinanceBook:
         self.restart = ""
         self.off_tick = self.off_lot = self.old = 0
         self._levels = Levels(followed)
-        self._own = OwnBook()
-        self._last_id = -1
-        self._joining = False
+        self.own = OwnBook()
+        self.way = way_of(followed, "depth", futures)
+        self._chain = self.way[0]
+        self._chained(-1, False)
         self._held: deque[tuple[Depth, int]] = deque()
         self._held_bytes = 0
         self._tries = self._asked = 0
@@ -69,6 +72,20 @@ class BinanceBook:
             )
             return
         self.fetch = Fetch(self.tag, self.path, after_ns=after_ns)
+
+    def crossed(self, ts_ns: int, rows: Rows) -> None:
+        """A diff left the book crossed, and nothing of it was said."""
+        self._lost(CAUSE_CROSSED, ts_ns, rows)
+
+    @property
+    def last_id(self) -> int:
+        """Update id of the book, -1 if there is none."""
+        return int(self._chain["last_id"])
+
+    def _chained(self, last_id: int, joined: bool) -> None:
+        """The book has this id; joined: the next diff must follow it, so that the kernel may take it."""
+        self._chain["last_id"], self._chain["ready"] = last_id, joined
+        self._joining = last_id >= 0 and not joined
 
     @property
     def tag(self) -> str:
@@ -91,7 +108,7 @@ class BinanceBook:
         """Nothing of the book is known any more, and nothing is waited for."""
         self._held.clear()
         self._held_bytes = 0
-        self._last_id, self._joining = -1, False
+        self._chained(-1, False)
         self._asked += 1
         self.fetch, self.restart = None, ""
 
@@ -112,14 +129,15 @@ class BinanceBook:
         ts_venue_ns = (message.T or message.E) * 1_000_000
         self.link.asked()
         self.link.begin(ts_ns, ts_venue_ns, rows)
-        self._own.clear()
+        self.own.clear()
         crossed = self._write(message.bids, message.asks, snapshot_id, SNAPSHOT, ts_ns, ts_venue_ns, begin, rows)
         if crossed:
             rows.count = begin
             self.ask_again()
             return
         self.link.whole(ts_ns, ts_venue_ns, rows)
-        self._last_id, self._joining, self._live_since_ns = snapshot_id, True, ts_ns
+        self._chained(snapshot_id, False)
+        self._live_since_ns = ts_ns
         held, self._held, self._held_bytes = self._held, deque(), 0
         for diff, size in held:
             self.diff(diff, size, ts_ns, rows)
@@ -129,7 +147,7 @@ class BinanceBook:
         if self.link.state != LIVE:
             self._hold(message, size)
             return
-        last = self._last_id
+        last = self.last_id
         if not self._newer(message, last):
             self.old += 1
             return
@@ -143,14 +161,13 @@ class BinanceBook:
             self._lost(CAUSE_SEQUENCE, ts_ns, rows)
             self._hold(message, size)
             return
-        self._joining = False
         ts_venue_ns = (message.T or message.E) * 1_000_000
         begin = rows.count
         if self._write(message.b, message.a, message.u, 0, ts_ns, ts_venue_ns, begin, rows):
             rows.count = begin
             self._lost(CAUSE_CROSSED, ts_ns, rows)
             return
-        self._last_id = message.u
+        self._chained(message.u, True)
 
     def _newer(self, message: Depth, book_id: int) -> bool:
         """Whether the diff says anything that a book of this id does not have."""
@@ -218,7 +235,7 @@ class BinanceBook:
             raise
         if rows.count == begin:
             return False
-        return self._own.crossed(rows, begin, update_id, not flags)
+        return self.own.crossed(rows, begin, update_id, not flags)
 
     def _side(self, text: bytes, side: int, flags: int, ts_ns: int, ts_venue_ns: int, rows: Rows) -> None:
         try:

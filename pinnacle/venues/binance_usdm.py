@@ -1,4 +1,4 @@
-"""Binance's USD-M futures: the feed of binance.py under the venue's other addresses, with funding.
+"""Binance's USD-M futures: the feed of binance_feed.py under the venue's other addresses, with funding.
 
 Since April 2026 depth and tickers come under /public, trades and mark prices under /market; the old address is silent.
 The venue documents aggregated trades alone there, so those are followed.
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pinnacle.instrument import Instrument
-from pinnacle.venues.binance import BinanceFeed, Market, feeds_of, instruments_of, recorded_of
+from pinnacle.venues.binance_feed import BinanceFeed, feeds_of, recorded_of
+from pinnacle.venues.binance_market import Market, instruments_of
 from pinnacle.venues.feed import Address, Followed
 
-VENUE = "binance-usdm"
 ADDRESS = Address("wss://fstream.binance.com", "https://fapi.binance.com")
 USDM = Market(
-    VENUE,
+    "binance-usdm",
     True,
     (("/public", ("depth@100ms", "bookTicker")), ("/market", ("aggTrade", "markPrice"))),
     "/fapi/v1/depth?symbol={symbol}&limit={limit}",

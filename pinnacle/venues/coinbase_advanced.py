@@ -21,10 +21,9 @@ from pinnacle.event import SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
 from pinnacle.venues.coinbase_orders import SIDES
-from pinnacle.venues.connection import Connection, once_each
+from pinnacle.venues.connection import Connection, once_each, one_line
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
-    CAUSE_MALFORMED,
     CAUSE_SEQUENCE,
     CAUSE_VENUE,
     Address,
@@ -35,7 +34,7 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.levels import Levels
 from pinnacle.venues.link import Link
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://advanced-trade-ws.coinbase.com", "https://api.coinbase.com")
@@ -139,11 +138,11 @@ _KNOWN = {"l2_data", "market_trades", "ticker", "heartbeats", "subscriptions"}
 class Book:
     """One product's book and the last of its trades."""
 
-    __slots__ = ("levels", "link", "own", "singles", "trade_id")
+    __slots__ = ("levels", "link", "singles", "trade_id")
 
     def __init__(self, followed: Followed) -> None:
-        self.link, self.own, self.trade_id = Link(followed), OwnBook(), 0
-        self.levels = Levels(followed, ("price_level", "new_quantity", "side"))
+        self.link, self.trade_id = Link(followed), 0
+        self.levels = OwnLevels(followed, Levels(followed, ("price_level", "new_quantity", "side")))
         self.singles = Singles(followed)
 
 
@@ -187,7 +186,7 @@ class AdvancedFeed(Connection):
             self._unusual(data, error, ts_ns, rows)
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
         if not self._next(message.sequence_num, ts_ns, rows):
             return
         do = self._do.get(type(message))
@@ -197,9 +196,9 @@ class AdvancedFeed(Connection):
         try:
             do(message, ts_ns, rows)
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
         except ValueError as error:  # a time or a number that is none
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
 
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int, rows: Rows) -> None:
         """Nothing is ever fetched."""
@@ -234,18 +233,14 @@ class AdvancedFeed(Connection):
             if not book.link.live:
                 self.count("updates before a book")
                 continue
-            begin = rows.count
-            book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, rows)
-            if book.own.crossed(rows, begin, message.sequence_num, True):
+            if book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, 0, True, message.sequence_num, rows):
                 self._crossed(event.product_id, ts_ns, rows)
 
     def _whole(self, book: Book, event: LevelEvent, ts_ns: int, ts_venue_ns: int, rows: Rows) -> None:
         book.link.asked()
         book.link.begin(ts_ns, ts_venue_ns, rows)
-        book.own.clear()
-        begin = rows.count
-        book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, rows)
-        crossed = book.own.crossed(rows, begin, 0, False)
+        book.levels.clear()
+        crossed = book.levels.write(event.updates, 0, ts_ns, ts_venue_ns, SNAPSHOT, False, 0, rows)
         book.link.whole(ts_ns, ts_venue_ns, rows)
         if crossed:
             self._crossed(event.product_id, ts_ns, rows)
@@ -292,21 +287,16 @@ class AdvancedFeed(Connection):
         try:
             message = _any.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
         if message.type == "error":
             self.count("refused")
             self.lose(CAUSE_VENUE, message.message[:200], ts_ns, rows)
             return
         if not message.channel or message.channel in _KNOWN:
-            raise self._spent(str(error), data, ts_ns, rows)
+            raise self.spent(str(error), data, ts_ns, rows)
         self.count("unknown types")
         if message.sequence_num is not None:
             self._next(message.sequence_num, ts_ns, rows)
-
-    def _spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
-        """The error to raise, after the books have been given up."""
-        self.lose(CAUSE_MALFORMED, "a message that is none", ts_ns, rows)
-        return Malformed(f"coinbase_advanced: {why[:300]}{f': {data[:80]!r}' if data else ''}")
 
 
 def book_name(symbol: str) -> str:
@@ -369,7 +359,7 @@ def instruments(body: bytes) -> list[Instrument]:
         except msgspec.ValidationError:
             products = [_product.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"coinbase_advanced: products: {error}: {body[:80]!r}") from None
+        raise Malformed(f"coinbase_advanced: products: {one_line(str(error))}: {body[:80]!r}") from None
     found = []
     for one in products:
         try:

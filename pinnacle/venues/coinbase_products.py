@@ -11,9 +11,11 @@ from pinnacle.errors import OperatorError
 from pinnacle.event import STATE_CANCEL_ONLY, STATE_HALTED, STATE_OPEN, STATE_POST_ONLY
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Product
+from pinnacle.venues.connection import one_line
 from pinnacle.venues.feed import Malformed
 
 _product_lists = msgspec.json.Decoder(list[Product])
+_product = msgspec.json.Decoder(Product)
 
 
 def state_of(product: Product) -> int:
@@ -36,9 +38,9 @@ def instruments(body: bytes) -> list[Instrument]:
     min_market_funds is the least notional of limit orders too.  Raises Malformed.
     """
     try:
-        products = _product_lists.decode(body if body.lstrip()[:1] == b"[" else b"[" + body + b"]")
+        products = _product_lists.decode(body) if body.lstrip()[:1] == b"[" else [_product.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"coinbase: products: {error}: {body[:80]!r}") from None
+        raise Malformed(f"coinbase: products: {one_line(str(error))}: {body[:80]!r}") from None
     found = []
     for product in products:
         try:

@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 
 from pinnacle.errors import OperatorError
 from pinnacle.limits import FEED_CLOCK_BACK_NS_MAX, FEED_LAG_NS_MAX, FEED_SYNC_NS_MAX
-from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_SILENCE, SYNCING, Fetch, Followed, Rows
+from pinnacle.venues.feed import (
+    CAUSE_CLOCK,
+    CAUSE_CLOSED,
+    CAUSE_MALFORMED,
+    CAUSE_SILENCE,
+    SYNCING,
+    Fetch,
+    Followed,
+    Malformed,
+    Rows,
+)
 from pinnacle.venues.link import Link, lose_all
 
 
@@ -70,7 +80,13 @@ class Connection:
     def lose(self, cause: int, why: str, ts_ns: int, rows: Rows) -> None:
         """Every book is lost, and only a new connection mends it."""
         lose_all(self.links, cause, ts_ns, rows)
-        self.restart = self.restart or f"{self.venue}: {why}"
+        self.restart = self.restart or f"{self.venue}: {one_line(why)}"
+
+    def spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
+        """The error to raise for a message that is none, after the books have been given up.  data: the message."""
+        self.lose(CAUSE_MALFORMED, "a message that is none", ts_ns, rows)
+        begins = f": {data[:80]!r}" if data else ""
+        return Malformed(f"{self.venue}: {one_line(why.removeprefix(f'{self.venue}: '))}{begins}")
 
     def tick(self, ts_ns: int, rows: Rows) -> None:
         """Silence of the connection, our clock, and books that have been asked for and do not come."""
@@ -107,3 +123,8 @@ def once_each(venue: str, followed: Sequence[Followed], names: Sequence[str]) ->
     for k, name in enumerate(names):
         if name in names[:k]:
             raise OperatorError(f"{venue}: {followed[k].instrument.name} is followed twice; follow it once")
+
+
+def one_line(text: str) -> str:
+    """A venue's or a parser's words as part of a message: one line, and not a long one."""
+    return " ".join(text.split())[:300]

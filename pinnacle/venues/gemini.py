@@ -16,13 +16,12 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from pinnacle.errors import OperatorError
-from pinnacle.event import ASK, BID, BUY, SELL, SNAPSHOT
+from pinnacle.event import BUY, SELL, SNAPSHOT
 from pinnacle.instrument import Instrument
 from pinnacle.venues.coinbase_messages import Id
-from pinnacle.venues.connection import Connection, once_each
+from pinnacle.venues.connection import Connection, once_each, one_line
 from pinnacle.venues.feed import (
     CAUSE_CROSSED,
-    CAUSE_MALFORMED,
     CAUSE_SEQUENCE,
     CAUSE_VENUE,
     LIVE,
@@ -34,7 +33,7 @@ from pinnacle.venues.feed import (
 from pinnacle.venues.gemini_2021 import Gemini2021Feed
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://ws.gemini.com", "https://api.gemini.com")
@@ -75,12 +74,12 @@ _text = msgspec.json.Decoder(str)
 class Book:
     """One symbol's book, and the ids it has come to."""
 
-    __slots__ = ("levels", "link", "name", "own", "singles", "ticker_id", "trade_id", "update_id")
+    __slots__ = ("levels", "link", "name", "singles", "ticker_id", "trade_id", "update_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
+        self.link, self.singles = Link(followed), Singles(followed)
         self.name = followed.instrument.symbol.lower()
-        self.levels = LooseLevels(followed, (0, 1, -1), feed.count)
+        self.levels = OwnLevels(followed, LooseLevels(followed, (0, 1, -1), feed.count))
         self.update_id = self.trade_id = self.ticker_id = 0
 
 
@@ -118,7 +117,7 @@ class GeminiFeed(Connection):
         try:
             frame = _decoder.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
         if frame.id is not None or not frame.symbol:
             self._reply(frame, ts_ns, rows)
             return
@@ -136,9 +135,9 @@ class GeminiFeed(Connection):
             else:
                 self.count("unknown types")
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
-        except msgspec.MsgspecError as error:
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise self.spent(str(error), data, ts_ns, rows) from None
 
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int, rows: Rows) -> None:
         """Nothing is ever fetched: the REST book says no id by which it could be joined."""
@@ -170,11 +169,10 @@ class GeminiFeed(Connection):
         if whole:
             book.link.asked()
             book.link.begin(ts_ns, frame.ts_ns, rows)
-            book.own.clear()
-        begin, flags = rows.count, SNAPSHOT if whole else 0
-        book.levels.write(frame.bids, BID, ts_ns, frame.ts_ns, flags, False, rows)
-        book.levels.write(frame.asks, ASK, ts_ns, frame.ts_ns, flags, False, rows)
-        crossed = book.own.crossed(rows, begin, frame.last_id, not whole)
+            book.levels.clear()
+        crossed = book.levels.write_sides(
+            frame.bids, frame.asks, ts_ns, frame.ts_ns, SNAPSHOT if whole else 0, not whole, frame.last_id, rows
+        )
         if whole:
             book.link.whole(ts_ns, frame.ts_ns, rows)
         book.update_id = frame.last_id
@@ -223,11 +221,6 @@ class GeminiFeed(Connection):
         if params:
             request["params"] = params
         self.sends.append(msgspec.json.encode(request))
-
-    def _spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
-        """The error to raise, after the books have been given up."""
-        self.lose(CAUSE_MALFORMED, "a frame that is none", ts_ns, rows)
-        return Malformed(f"gemini: {why[:300]}{f': {data[:80]!r}' if data else ''}")
 
 
 def _array(raw: msgspec.Raw) -> bool:
@@ -278,7 +271,7 @@ def instruments(body: bytes) -> list[Instrument]:
     try:
         listed = _all_details.decode(body) if body.lstrip()[:1] == b"[" else [_details.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
-        raise Malformed(f"gemini: symbol details: {error}: {body[:80]!r}") from None
+        raise Malformed(f"gemini: symbol details: {one_line(str(error))}: {body[:80]!r}") from None
     found = []
     for one in listed:
         try:

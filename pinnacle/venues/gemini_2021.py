@@ -17,10 +17,10 @@ from pinnacle.event import BUY, SELL, SNAPSHOT
 from pinnacle.limits import INT64_MAX
 from pinnacle.venues.coinbase_messages import Id, Tagged
 from pinnacle.venues.connection import Connection, once_each
-from pinnacle.venues.feed import CAUSE_CROSSED, CAUSE_MALFORMED, SYNCING, Address, Followed, Malformed, Rows
+from pinnacle.venues.feed import CAUSE_CROSSED, SYNCING, Address, Followed, Malformed, Rows
 from pinnacle.venues.link import Link
 from pinnacle.venues.loose_levels import LooseLevels
-from pinnacle.venues.own_book import OwnBook
+from pinnacle.venues.own_levels import OwnLevels
 from pinnacle.venues.singles import Singles
 
 ADDRESS = Address("wss://api.gemini.com", "https://api.gemini.com")
@@ -62,11 +62,11 @@ _types = msgspec.json.Decoder(_Type)
 class Book:
     """One symbol's book."""
 
-    __slots__ = ("levels", "link", "own", "singles", "trade_id")
+    __slots__ = ("levels", "link", "singles", "trade_id")
 
     def __init__(self, followed: Followed, feed: Connection) -> None:
-        self.link, self.own, self.singles = Link(followed), OwnBook(), Singles(followed)
-        self.levels = LooseLevels(followed, (1, 2, 0), feed.count)
+        self.link, self.singles = Link(followed), Singles(followed)
+        self.levels = OwnLevels(followed, LooseLevels(followed, (1, 2, 0), feed.count))
         self.trade_id = 0
 
 
@@ -98,7 +98,7 @@ class Gemini2021Feed(Connection):
             if self._new_type(data):
                 self.count("unknown types")
                 return
-            raise self._spent(str(error), data, ts_ns, rows) from None
+            raise self.spent(str(error), data, ts_ns, rows) from None
         if isinstance(message, Heartbeat):
             return
         book = self._books.get(message.symbol)
@@ -111,7 +111,7 @@ class Gemini2021Feed(Connection):
             else:
                 self._trade(book, message, ts_ns, rows)
         except Malformed as error:
-            raise self._spent(str(error), b"", ts_ns, rows) from None
+            raise self.spent(str(error), b"", ts_ns, rows) from None
 
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int, rows: Rows) -> None:
         """Nothing is ever fetched."""
@@ -123,10 +123,8 @@ class Gemini2021Feed(Connection):
             return
         if whole:
             book.link.begin(ts_ns, 0, rows)
-            book.own.clear()
-        begin = rows.count
-        book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, False, rows)
-        crossed = book.own.crossed(rows, begin, 0, not whole)
+            book.levels.clear()
+        crossed = book.levels.write(message.changes, 0, ts_ns, 0, SNAPSHOT if whole else 0, not whole, 0, rows)
         if whole:
             book.link.whole(ts_ns, 0, rows)
         if crossed:
@@ -151,11 +149,6 @@ class Gemini2021Feed(Connection):
             return _types.decode(data).type not in ("l2_updates", "trade", "heartbeat")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
-
-    def _spent(self, why: str, data: bytes, ts_ns: int, rows: Rows) -> Malformed:
-        """The error to raise, after the books have been given up."""
-        self.lose(CAUSE_MALFORMED, "a message that is none", ts_ns, rows)
-        return Malformed(f"gemini: {why[:300]}{f': {data[:80]!r}' if data else ''}")
 
 
 def feeds(followed: Sequence[Followed], address: Address = ADDRESS) -> Sequence[Gemini2021Feed]:

@@ -43,6 +43,15 @@ class Levels:
         else:
             spec["price_at"], spec["qty_at"], spec["side_at"] = columns
 
+    @property
+    def spec(self) -> np.ndarray:
+        """How the levels are written, for kernels that read them themselves: LEVELS[1]."""
+        return self._spec
+
+    def told_odd(self, rounded: int, left_out: int) -> None:
+        """A kernel rounded or left out levels of this book, as a loose spec lets it."""
+        assert not self._spec[0]["loose"]
+
     def write(
         self, text: bytes | msgspec.Raw, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows
     ) -> int:

@@ -16,6 +16,7 @@ from pinnacle.event import BOOK_LEVEL, LAST
 from pinnacle.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
 from pinnacle.venues.feed import Followed, Malformed, Rows
 from pinnacle.venues.levels import Levels
+from pinnacle.venues.singles import Numbers
 
 _exact = msgspec.json.Decoder(list[list[str]])
 
@@ -26,6 +27,15 @@ class LooseLevels(Levels):
     def __init__(self, followed: Followed, columns: tuple[int, int, int], count: Callable[[str], None]) -> None:
         super().__init__(followed, columns)
         self._count = count
+        self.spec[0]["loose"] = 1
+        # In a message of one odd level the others are plain.
+        self._ticks, self._lots = Numbers(followed, False), _Exact(followed, True)
+
+    def told_odd(self, rounded: int, left_out: int) -> None:
+        """A kernel found levels of both kinds."""
+        for what, many in (("levels finer than the lot", rounded), ("levels out of bounds", left_out)):
+            for _ in range(many):
+                self._count(what)
 
     def _odd(self, text: bytes, side: int, ts_ns: int, ts_venue_ns: int, flags: int, last: bool, rows: Rows) -> int:
         """Level by level; what is no number at all is Malformed."""
@@ -33,8 +43,11 @@ class LooseLevels(Levels):
         try:
             for level in _exact.decode(text):
                 price, qty, own_side = self._fields(level, side)
-                ticks, off_tick = _steps(price, instrument.tick)
-                lots, off_lot = _steps(qty, instrument.lot)
+                try:
+                    ticks, lots, off_tick, off_lot = self._ticks[price], self._lots[qty], False, False
+                except Malformed:
+                    ticks, off_tick = _steps(price, instrument.tick)
+                    lots, off_lot = _steps(qty, instrument.lot)
                 if ticks <= 0 or lots < 0 or off_tick:
                     raise Malformed(f"{instrument.name}: a level of price {price[:40]} and quantity {qty[:40]}")
                 if ticks >= PRICE_TICKS_MAX or lots >= QTY_LOTS_MAX:
@@ -52,6 +65,13 @@ class LooseLevels(Levels):
         if last and rows.count > before:
             rows.events[rows.count - 1]["flags"] = flags | LAST
         return rows.count - before
+
+
+class _Exact(Numbers):
+    """Quantities off the lot are left to who counts them."""
+
+    def _odd(self, text: str) -> int:
+        raise Malformed(text[:40])
 
 
 def _steps(text: str, step: Decimal) -> tuple[int, bool]:

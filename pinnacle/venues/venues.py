@@ -25,7 +25,6 @@ VENUES = {
 OTHER_PROTOCOLS = {
     "coinbase": (('"channel":', "pinnacle.venues.coinbase_advanced"),),
     "gemini": (('"subscriptions":', "pinnacle.venues.gemini_2021"),),
-    "kraken": (('"event":"subscribe"', "pinnacle.venues.kraken_v1"),),
 }
 
 

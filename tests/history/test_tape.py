@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnacle.errors import HistoryError
-from pinnacle.event import LINK_GAP, LINK_UP
+from pinnacle.event import LINK_DOWN, LINK_GAP, LINK_UP
 from pinnacle.history.tape import Tape, TapeCounts, symbols_in
 from pinnacle.history.tape_check import check_tape
 from pinnacle.history.tape_items import ANSWERED, OPENED, RECEIVED, SENT, Item, is_tape, items_of
@@ -129,6 +129,22 @@ def test_a_lost_message_is_a_gap(tmp_path):
     tape = Tape([path], "binance")
     kinds = [row["kind"] for rows in tape.run(tape.instruments([], None), TapeCounts()) for row in rows]
     assert kinds.count(LINK_UP) == kinds.count(LINK_GAP) == 1
+
+
+def test_a_connection_that_is_made_anew_begins_with_a_new_book(tmp_path):
+    """The address opened twice: the book is down in between, and whole again by the second snapshot on the tape."""
+    path = recorded(tmp_path)
+    world = World(9, False)
+    later = [f"{URL} <-> 1700000100.0"]
+    later += [f"17000001{10 + k}.0: {world.diff().decode()}" for k in range(3)]
+    path.write_text(path.read_text() + "\n".join(later) + "\n")
+    with (tmp_path / "rest.raw").open("a") as file:
+        file.write(f"https://api/api/v3/depth?symbol=BTCUSDT&limit=5000 -> 1700000112.5: {world.snapshot().decode()}\n")
+    tape = Tape([path], "binance")
+    counts = TapeCounts()
+    kinds = [int(row["kind"]) for rows in tape.run(tape.instruments([], None), counts) for row in rows]
+    links = [kind for kind in kinds if kind in (LINK_UP, LINK_DOWN, LINK_GAP)]
+    assert links == [LINK_UP, LINK_DOWN, LINK_UP] and counts.connections == 2 and counts.answers_used == 2
 
 
 def test_a_message_that_is_none_is_counted(tmp_path):

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import FUNDING, LAST, LINK_DOWN, LINK_GAP, LINK_STALE, LINK_UP, SELL, TICKER, TRADE
-from pinnacle.limits import SNAPSHOT_TRIES_MAX
-from pinnacle.venues.binance import ADDRESS, SPOT, BinanceFeed, feeds, instruments, instruments_path, recorded
+from pinnacle.limits import BRIDGE_MESSAGES_MAX, SNAPSHOT_TRIES_MAX
+from pinnacle.venues.binance import ADDRESS, feeds, instruments, instruments_path, recorded
+from pinnacle.venues.binance_feed import BinanceFeed
+from pinnacle.venues.binance_market import SPOT
 from pinnacle.venues.binance_usdm import USDM
 from pinnacle.venues.binance_usdm import feeds as usdm_feeds
 from pinnacle.venues.feed import (
@@ -88,7 +90,7 @@ def test_a_live_book_is_the_venues(seed, futures):
         if feed.restart:
             return
         if hearer.live:
-            book_id = feed._symbols[0].book._last_id
+            book_id = feed._symbols[0].book.last_id
             assert hearer.levels == world.history[book_id], f"seed {seed}, turn {turn}"
     for turn in range(60, 80):  # without a fault it is live again, however it was left
         feed.received(world.diff(), turn * SECOND, rows)
@@ -198,7 +200,7 @@ def test_the_venue_says_that_it_goes():
     feed.received(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', 3 * SECOND, rows)
     assert "shuts" in feed.restart and feed.states() == [LIVE]
     feed, rows, _, _ = live()
-    for minute in range(24 * 60):
+    for minute in range(1, 24 * 60):
         feed.received(b'{"result":null,"id":1}', minute * 60 * SECOND, rows)
         feed.tick(minute * 60 * SECOND, rows)
     assert "24 h" in feed.restart
@@ -318,3 +320,94 @@ def test_instruments():
     assert instruments_path(["A", "B"]) == "/api/v3/exchangeInfo?symbols=%5B%22A%22%2C%22B%22%5D"
     with pytest.raises(Malformed):
         instruments(b'{"code":-1,"msg":"no"}')
+
+
+class Slowly(BinanceFeed):
+    """The feed without its kernel: every message is decoded."""
+
+    def _way(self, stream, decode, take, symbol):
+        way = super()._way(stream, decode, take, symbol)
+        way.array = None
+        return way
+
+
+@pytest.mark.parametrize("market", [SPOT, USDM])
+def test_the_kernel_says_what_the_parser_says(market):
+    """Messages right and bent: both give the same records, or both the one error, and the same books after it."""
+    chance, world = random.Random(5), World(6, market.futures)
+    fast, slow = BinanceFeed(market, [FOLLOWED], ""), Slowly(market, [FOLLOWED], "")
+    fast_rows, slow_rows = Rows(), Rows()
+    both = ((fast, fast_rows), (slow, slow_rows))
+    singles = [
+        b'{"stream":"btcusdt@trade","data":{"e":"trade","E":9,"T":8,"s":"BTCUSDT","t":7,"p":"100.3","q":"0.006","m":true}}',
+        b'{"stream":"btcusdt@bookTicker","data":{"u":5,"s":"BTCUSDT","b":"100.1","B":"2","a":"100.2","A":"1.5"}}',
+        b'{"stream":"btcusdt@bookTicker","data":{"u":5,"s":"BTCUSDT","b":"0.0","B":"0","a":"100.2","A":"1.5"}}',
+    ]
+    odd = [
+        b"1",
+        b'"1"',
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"-1",
+        b"01",
+        b"1.5",
+        b"9" * 20,
+        b" ",
+        b'"x"',
+        b'"\\u0041"',
+        b'"',
+    ]
+    raised = same = 0
+    for turn in range(4000):
+        for feed, rows in both:
+            for fetch in feed.fetches:
+                try:
+                    feed.answered(fetch.tag, 200, world.snapshot(), turn, rows)
+                except Malformed:  # of a diff that was held
+                    feed.closed(turn, rows)
+                    break
+            feed.fetches.clear()
+            if feed.restart or EMPTY in feed.states():
+                feed.closed(turn, rows)
+                feed.opened(turn, rows)
+        message = chance.choice(singles) if chance.random() < 0.5 else world.diff()
+        if chance.random() < 0.4:
+            marks = [k for k in range(40, len(message)) if message[k : k + 1] in b':,"[']
+            first, last = sorted((chance.choice(marks), chance.choice(marks)))
+            how = chance.randrange(3)
+            if how == 0:
+                message = message[: first + 1] + chance.choice(odd) + message[last:]
+            elif how == 1:
+                message = message[:first] + message[last:]
+            else:
+                message = message[:first] + message[first:last] + message[first:]
+        errors = []
+        for feed, rows in both:
+            try:
+                feed.received(message, turn, rows)
+                errors.append(False)
+            except Malformed:
+                errors.append(True)
+                feed.closed(turn, rows)
+        first_rows, second_rows = fast_rows.take(), slow_rows.take()
+        assert errors[0] == errors[1] and (first_rows == second_rows).all(), message
+        assert fast.states() == slow.states() and fast.counts == slow.counts, message
+        raised += errors[0]
+        same += first_rows.size
+    assert raised > 100 and same > 1000
+
+
+def test_diffs_wait_for_a_snapshot_only_so_long():
+    """Without a snapshot the diffs held are bounded, and reaching the bound gives the connection up."""
+    feed, rows, _ = opened()
+    message = b'{"stream":"btcusdt@depth","data":{"s":"BTCUSDT","U":%d,"u":%d,"b":[["99","1"]],"a":[]}}'
+    held = 0
+    for k in range(BRIDGE_MESSAGES_MAX + 1):
+        feed.received(message % (k, k), 2 * SECOND, rows)
+        held = max(held, len(feed._symbols[0].book._held))
+        if feed.restart:
+            break
+    assert "no snapshot" in feed.restart and held <= BRIDGE_MESSAGES_MAX
+    assert not feed._symbols[0].book._held and rows.count == 0

@@ -106,7 +106,7 @@ def test_a_bent_message_gives_records_or_the_one_error(sample):
     assert errors
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_json_of_the_venues_words(sample, data):
     """Objects made of the keys and words that the venue uses, in any shape: records or the one error."""
@@ -155,7 +155,7 @@ def test_lost_doubled_and_swapped_messages_leave_no_wrong_book_live(recordings, 
     The states that it had are those of the tape without faults, by a naive book of the same records.
     """
     depth = LOSS_SHOWS[name]
-    sample = sample_of(name, recordings, 1500 if name == "binance-2024" else 250)
+    sample = sample_of(name, recordings, 1500 if name == "binance-2024" else 200)
     rows = Rows()
 
     def states(items):
@@ -178,7 +178,7 @@ def test_lost_doubled_and_swapped_messages_leave_no_wrong_book_live(recordings, 
     assert sum(len(one) for one in true) > 10
     chance = random.Random(SEED)
     compared = 0
-    for trial in range(12):
+    for trial in range(4 if len(sample.followed) > 1 else 8):
         items = []
         for item in sample.items:
             fate = chance.random() if item[0] == RECEIVED else 1.0
@@ -192,7 +192,7 @@ def test_lost_doubled_and_swapped_messages_leave_no_wrong_book_live(recordings, 
         for index, state in states(items):
             compared += 1
             assert state in true[index], f"seed {SEED}, trial {trial}"
-    assert compared > 50
+    assert compared > 20
 
 
 def test_a_whole_book_is_said_as_one(sample):

@@ -99,3 +99,10 @@ def test_any_json_gives_rows_or_the_one_error(value):
         Levels(FOLLOWED).write(json.dumps([value]).encode(), BID, 1, 1, 0, True, rows)
     except Malformed:
         assert rows.count == 0
+
+
+@pytest.mark.parametrize("text", [b"0", b"[", b"]", b"{}", b'"["', b"null", b"1]"])
+def test_what_is_no_array_is_malformed(text):
+    """A value of another kind where levels should be is refused before its bytes are walked."""
+    with pytest.raises(Malformed):
+        written([], (0, 1, -1), text, BID)
