@@ -15,14 +15,12 @@ import click
 from pinnacle import __version__
 from pinnacle.commands import screen
 from pinnacle.commands.data import data
-from pinnacle.commands.keys import keys
 from pinnacle.commands.doctor import doctor
-from pinnacle.commands.listen import simulate, with_listen
+from pinnacle.commands.keys import keys
+from pinnacle.commands.listen import with_listen
 from pinnacle.commands.live import live
 from pinnacle.commands.log import log
 from pinnacle.commands.record import record
-from pinnacle.commands.listen import with_listen
-from pinnacle.commands.log import log
 from pinnacle.commands.simulate import simulate
 from pinnacle.errors import OperatorError, PinnacleError
 
@@ -289,7 +287,6 @@ main.add_command(doctor)
 main.add_command(live)
 main.add_command(log)
 main.add_command(with_listen(simulate))
-main.add_command(live)
 main.add_command(record)
 
 
