@@ -308,3 +308,5 @@ assert 4 * TAPE_AHEAD_BYTES <= SEND_BUFFER_BYTES_MAX
 # One step of the local exchange's market: after a pause of the process (a debugger, a stopped machine) what was missed
 # comes in steps of this, so that none holds more than a moment's records.
 EXCHANGE_STEP_NS = 100_000_000
+# How long a session waits for the ends of its real orders: until an order of unknown outcome is proven not to be there.
+REAL_STOP_S_MAX = 15.0

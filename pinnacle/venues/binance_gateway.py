@@ -414,6 +414,13 @@ class BinanceGateway:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: BinanceKey, passphrase: bytes = b""
+) -> BinanceGateway:
+    """The gateway of one account; the venue has no passphrases."""
+    return BinanceGateway(followed, ids, api_key, key)
+
+
 def _step(kind: int, order: Order, cause: str) -> Step:
     """What became of a command about an order, where the answer itself does not show the order."""
     return Step(
