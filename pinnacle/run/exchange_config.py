@@ -103,13 +103,15 @@ def read_exchange_config(name: str | None, settings: Sequence[str]) -> tuple[Exc
     raw = read_toml(path)
     apply_settings(raw, settings)
     where = " ".join([name or path.name, *(f"--set {setting}" for setting in settings)])
-    for name, section in (("exchange", ExchangeSection), ("flow", FlowSection)):
+    sections: tuple[tuple[str, type[Section]], ...] = (("exchange", ExchangeSection), ("flow", FlowSection))
+    for name, section in sections:
         # By itself first, so that an error names the keys of that section.
         converted(raw.get(name, {}), section, name, where)
-    for name, section in (("symbols", SymbolSection), ("accounts", AccountSection)):
+    lists: tuple[tuple[str, type[Section]], ...] = (("symbols", SymbolSection), ("accounts", AccountSection))
+    for name, kind in lists:
         tables = raw.get(name, [])
         for k, one in enumerate(tables if isinstance(tables, list) else []):
-            converted(one, section, f"{name}[{k}]", where)
+            converted(one, kind, f"{name}[{k}]", where)
     config: ExchangeConfig = converted(raw, ExchangeConfig, "", where)
     if not config.symbols:
         raise OperatorError(f"{where}: no [[symbols]]; give at least one")

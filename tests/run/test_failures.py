@@ -59,7 +59,7 @@ def test_a_budget_never_lets_more_through_than_the_window(tmp_path: Path) -> Non
     length_ns = 1_000_000
     window = Window("orders", 10, length_ns, 0)
     budget = Budget(Capabilities("here", windows=(window,), costs={"place": (("orders", 1),)}))
-    times = [k * length_ns + at for k in range(3) for at in [0] * 5 + [9_000] * 5 + [20_000] * 5]
+    times = [0] * 5 + [9_000] * 10 + [length_ns] * 10 + [length_ns + 15_000] * 10 + [3 * length_ns] * 20
     sent = [now for now in times if budget.take("place", 0, now, False)]
     assert len(sent) >= 20
     for begin in sent:
