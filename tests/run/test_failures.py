@@ -78,7 +78,18 @@ def test_a_strategy_that_raises_ends_the_log_there(tmp_path: Path) -> None:
     )
     exchange, out = LocalExchange(seed=3, rate=20_000), tmp_path / "run"
     with exchange.running():
-        words = ["live", "run", config, "--strategy", strategy, "--out", out, "--headless", "--for", "10"]
+        words: list[str | Path] = [
+            "live",
+            "run",
+            config,
+            "--strategy",
+            strategy,
+            "--out",
+            out,
+            "--headless",
+            "--for",
+            "10",
+        ]
         words += [word for setting in exchange.settings() for word in ("--set", setting)]
         said, again = pinnacle(*words), pinnacle(*words)
     assert said.code != 0 and "too many" in said.err
