@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from pinnacle.config_live import Live
+from pinnacle.config_live import Live, VenueAddress
 from pinnacle.config_optimize import Optimize, SearchRange, check_optimize
 from pinnacle.config_simulate import Simulate, check_simulate
 from pinnacle.errors import OperatorError
@@ -278,22 +278,26 @@ def parse_config(raw: Mapping[str, Any], where: str) -> Config:
         raise OperatorError(f"{where}: has no [[instruments]]; a run needs at least one, with venue and symbol")
     for name, section in defaults.items():
         # By itself first, so that an error names the section that the file has and not a copy of it.
-        _converted(section, _SECTIONS[name], name, where)
+        converted(section, _SECTIONS[name], name, where)
         for instrument in instruments:
             own = instrument.get(name, {}) if isinstance(instrument, dict) else None
             if isinstance(own, dict):
                 instrument[name] = {**section, **own}
+    addresses = tables["live"].get("venues") if isinstance(tables.get("live"), dict) else None
+    for name, section in addresses.items() if isinstance(addresses, dict) else ():
+        # By itself first, so that an error names the keys of an address.
+        converted(section, VenueAddress, f"live.venues.{name}", where)
     optimize = tables.get("optimize")
     ranges = optimize.get("search") if isinstance(optimize, dict) else None
     for name, section in ranges.items() if isinstance(ranges, dict) else ():
         # By itself first, so that an error names the parameter.
-        _converted(section, SearchRange, f"optimize.search.{name}", where)
-    config: Config = _converted(tables, Config, "", where)
+        converted(section, SearchRange, f"optimize.search.{name}", where)
+    config: Config = converted(tables, Config, "", where)
     _check(config, where)
     return config
 
 
-def _converted(tables: Any, struct: type[msgspec.Struct], name: str, where: str) -> Any:
+def converted(tables: Any, struct: type[msgspec.Struct], name: str, where: str) -> Any:
     """Plain tables as a typed section, its numbers finite.  name: its key in the file, "" for the whole."""
     try:
         section = msgspec.convert(tables, struct)
@@ -337,7 +341,8 @@ def _complaint(text: str, tables: Any, struct: type[msgspec.Struct], name: str) 
     steps = [step.rstrip("]") for step in path.rstrip("`").replace("[...]", ".*").replace("[", ".").split(".") if step]
     found, place = _found(tables, steps)
     key = ".".join(filter(None, [name, place])).replace(".[", "[")
-    section = next((_SECTIONS[step] for step in reversed([name, *steps]) if step in _SECTIONS), struct)
+    # A section that is looked at by itself knows its own keys.
+    section = next((_SECTIONS[step] for step in reversed(steps) if step in _SECTIONS), _SECTIONS.get(name, struct))
     if "unknown field" in what:
         known = [field.name for field in msgspec.structs.fields(section)]
         known += [section for section in INHERITED if section not in known] if section is Config else []
@@ -346,7 +351,10 @@ def _complaint(text: str, tables: Any, struct: type[msgspec.Struct], name: str) 
         meant = f" (did you mean {near[0]}?)" if near else ""
         return f"unknown key {unknown!r} in {key or 'the top level'}{meant}; known there: {', '.join(known)}"
     if "missing required" in what:
-        return f"{key} has no {what.split('`')[-2]}; each of [[instruments]] needs venue and symbol"
+        needs = (
+            "; each of [[instruments]] needs venue and symbol" if section is InstrumentConfig else ", which it needs"
+        )
+        return f"{key} has no {what.split('`')[-2]}{needs}"
     if "enum" in what:
         hint = get_type_hints(section)[steps[-1]]
         assert get_origin(hint) is Literal

@@ -6,6 +6,7 @@ It is an option of `pinnacle simulate` and not a command of its own, because it 
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ def serve(
     quiet: bool,
 ) -> None:
     """Serve until Ctrl-C."""
+    if listen == "":
+        raise OperatorError("--listen is empty; give HOST:PORT, for example 127.0.0.1:8080")
+    if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
+        raise OperatorError(f"--duration {duration_s:g}: must be a number of seconds above 0")
     from pinnacle.commands import screen
     from pinnacle.run.local_exchange import prepare_exchange
 

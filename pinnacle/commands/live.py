@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -132,7 +133,12 @@ class Said:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": now, "what": what, **fields}, default=str)
         if self._headless:
-            click.echo(line)
+            try:
+                click.echo(line)
+            except OSError:
+                # Whoever read it has gone; that is no reason to leave a market, and the file has it all.
+                self._headless = False
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if self.file is not None and self.file.parent.is_dir():
             try:
                 with self.file.open("a") as sink:

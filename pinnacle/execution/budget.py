@@ -29,7 +29,8 @@ class _Count:
             fallen = (now_ns - self._level_ns) / 1e9 * window.decay_per_s
             self._level, self._level_ns = max(0.0, self._level - fallen), now_ns
             return self._level
-        while self._used and self._used[0][0] <= now_ns - window.length_ns:
+        # An entry stands for what was sent within a hundredth of the window after it, so it counts that much longer.
+        while self._used and self._used[0][0] <= now_ns - window.length_ns - window.length_ns // 100:
             self._sum -= self._used.popleft()[1]
         return self._sum
 

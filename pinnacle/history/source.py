@@ -63,7 +63,8 @@ def recognise(path: Path | str | Sequence[Path | str], options: ImportOptions) -
         files = gemini.gemini_files(given[0])
         if not files:
             raise HistoryError(
-                f"{given[0]}: a folder that is no Gemini day; name a file in it, or of a catalog the venue and symbol"
+                f"{given[0]}: a folder that is no run with a log and no Gemini day; "
+                "name a file in it, or of a catalog the venue and symbol"
             )
         given = files
     if any(is_tape(one, options.feed) for one in given):

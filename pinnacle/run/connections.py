@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnacle.errors import VenueError
+from pinnacle.errors import DiskError, VenueError
 from pinnacle.run.tapefile import TapeFile
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
@@ -129,7 +129,12 @@ class FeedConnection:
         if status != 200:
             self._said("fetch failed", connection=self.name, status=status, answer=body[:200].decode(errors="replace"))
         if self._tape is not None:
-            self._tape.write(f"{self.name} {fetch.tag}", now_ns, body)
+            try:
+                self._tape.write(f"{self.name} {fetch.tag}", now_ns, body)
+            except DiskError as error:
+                # Nobody waits for this task, and the feed would wait for its answer for ever.
+                self._fail(error)
+                return
         self._guarded(lambda: self.feed.answered(fetch.tag, status, body, now_ns, self._rows), now_ns)
 
     def told(self) -> dict[str, Any]:

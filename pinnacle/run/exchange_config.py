@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
-from pinnacle.config import apply_settings, read_toml
+from pinnacle.config import apply_settings, converted, read_toml
 from pinnacle.config_simulate import Simulate
 from pinnacle.dialects.dialect import Dialect
 from pinnacle.dialects.house import House, new_venue
@@ -103,10 +103,16 @@ def read_exchange_config(name: str | None, settings: Sequence[str]) -> tuple[Exc
     raw = read_toml(path)
     apply_settings(raw, settings)
     where = " ".join([name or path.name, *(f"--set {setting}" for setting in settings)])
-    try:
-        config = msgspec.convert(raw, ExchangeConfig)
-    except msgspec.ValidationError as error:
-        raise OperatorError(f"{where}: {error}; see configs/exchange.toml for every key") from None
+    sections: tuple[tuple[str, type[Section]], ...] = (("exchange", ExchangeSection), ("flow", FlowSection))
+    for name, section in sections:
+        # By itself first, so that an error names the keys of that section.
+        converted(raw.get(name, {}), section, name, where)
+    lists: tuple[tuple[str, type[Section]], ...] = (("symbols", SymbolSection), ("accounts", AccountSection))
+    for name, kind in lists:
+        tables = raw.get(name, [])
+        for k, one in enumerate(tables if isinstance(tables, list) else []):
+            converted(one, kind, f"{name}[{k}]", where)
+    config: ExchangeConfig = converted(raw, ExchangeConfig, "", where)
     if not config.symbols:
         raise OperatorError(f"{where}: no [[symbols]]; give at least one")
     for what, names in (("symbol", [s.symbol or s.base + s.quote for s in config.symbols]),

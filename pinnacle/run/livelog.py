@@ -80,10 +80,11 @@ class LiveLog:
         assert self.whole, "what was computed is ahead of the log, which ends there"
         journal = self._journal
         count = records.size
+        # Also while the next journal is begun: who appends after a failure there would leave these records out.
+        self.whole = False
         # A frame's header for each FRAME_RECORDS_MAX records at most, one more, and the end.
         if journal.size + (count + count // FRAME_RECORDS_MAX + 2) * UNIT > self._rotate_bytes:
             journal = self.rotate()
-        self.whole = False
         journal.append(records)
         self.whole = True
         self.records += count

@@ -197,8 +197,10 @@ class Session:
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
         """Events of one moment, and what is due by then; then see when something is due next."""
-        if self._over:
-            return  # a connection that ends after the log
+        if self._over or (self._failure is not None and not self.log.ending):
+            # A connection that ends after the log; or messages that came in the same bytes as the one that failed,
+            # which a state that stopped half way must not hear: what it made of them would not replay.
+            return
         self.ear.hear(events, now_ns)
         if isinstance(self.ear, RealOrders) and not self._failure:
             self.ear.failed()
