@@ -14,6 +14,7 @@ import click
 
 from pinnacle import __version__
 from pinnacle.commands import screen
+from pinnacle.commands.cancel_all import cancel_all, watchdog
 from pinnacle.commands.data import data
 from pinnacle.commands.doctor import doctor
 from pinnacle.commands.keys import keys
@@ -281,7 +282,7 @@ def report(run: Path, as_json: bool) -> None:
         click.echo(f"\nreport  {screen.shown(run / 'report.html')}")
 
 
-for _command in (data, doctor, keys, live, log, record, with_listen(simulate)):
+for _command in (data, doctor, keys, live, log, record, with_listen(simulate), cancel_all, watchdog):
     main.add_command(_command)
 
 

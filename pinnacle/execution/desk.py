@@ -185,7 +185,7 @@ class Desk:
     def _place(self, live: LiveOrder, ts_ns: int) -> None:
         """Send it, or leave it for the next tick where the budget is short; what waits too long is given up unsent."""
         gateway = self.gateway
-        if self.safety.killed or not self._synced or live.order.followed.index in self.stale:
+        if self.safety.killed or self.safety.held or not self._synced or live.order.followed.index in self.stale:
             self._never_sent(live, "halted", ts_ns)
         elif ts_ns >= gateway.retry_ns and self.budget.take(PLACE_COST, live.order.followed.index, ts_ns, False):
             live.sent, live.sent_ns, live.due_ns = True, ts_ns, ts_ns + ANSWER_NS_MAX

@@ -60,11 +60,11 @@ def exchange(tmp_path: Path) -> Iterator[str]:
         log.close()
 
 
-def signed(host: str, path: str, **params: object) -> Any:
+def signed(host: str, path: str, method: str = "GET", **params: object) -> Any:
     """What the exchange itself says of the account."""
     query = "&".join(f"{k}={v}" for k, v in (params | {"timestamp": time.time_ns() // 1_000_000}).items())
     signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
-    request = urllib.request.Request(f"http://{host}{path}?{query}&signature={signature}")
+    request = urllib.request.Request(f"http://{host}{path}?{query}&signature={signature}", method=method)
     request.add_header("X-MBX-APIKEY", KEY)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
@@ -125,6 +125,43 @@ def test_a_session_killed_again_and_again_holds_what_the_exchange_says(tmp_path:
     for path in (tmp_path / "run").rglob("*"):
         if path.is_file():
             assert SECRET.encode() not in path.read_bytes(), f"{path} holds a secret"
+
+
+def test_orders_are_cancelled_with_the_engine_dead(tmp_path: Path, exchange: str) -> None:
+    """The watchdog cancels a killed session's orders and nobody else's; cancel-all all; `log why` tells."""
+    add_key(tmp_path)
+    unlock = ("--vault", tmp_path / "keys" / "vault", "--password-file", tmp_path / "keys" / "password")
+    by_hand = signed(
+        exchange, "/api/v3/order", "POST", symbol="BTCUSDT", side="BUY", type="LIMIT_MAKER", quantity="0.001",
+        price="57000.00", newClientOrderId="by-hand",
+    )  # fmt: skip
+    words = [sys.executable, "-m", "pinnacle.cli", *command(tmp_path, exchange)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "pinnacle.cli", "watchdog", str(tmp_path / "run"), "--after", "1.5"]
+    watching = subprocess.Popen([*words, *map(str, unlock)], stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 90
+        while len(signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert watching.stdout is not None
+        assert any(re.search("[1-9] cancelled, none is left", line) for line in iter(watching.stdout.readline, ""))
+    finally:
+        for one in (process, watching):
+            one.kill()
+            one.wait()
+            assert one.stdout is not None
+            one.stdout.close()
+    resting = signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT")
+    assert [one["orderId"] for one in resting] == [by_hand["orderId"]]
+    at = ("--websocket", f"ws://{exchange}", "--rest", f"http://{exchange}")
+    assert "1 cancelled, none is left" in ran("cancel-all", "binance", "BTCUSDT", *at, *unlock).out
+    assert signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT") == []
+    order_id = next(int(row["order_id"]) for row in next_all(tmp_path / "run") if row["kind"] == event.PLACE)
+    lines = ran("log", "why", tmp_path / "run", str(order_id)).out
+    assert " place " in lines and "because of" in lines and "link live" in lines
+    assert "no order 999999" in refused(pinnacle("log", "why", tmp_path / "run", "999999"))
 
 
 def next_all(run: Path) -> list[Any]:
