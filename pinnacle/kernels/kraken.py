@@ -1,4 +1,4 @@
-"""Kraken's book messages (websocket v2) as records: text, depth and checksum in one call.
+"""Kraken's book messages (websocket v2, and v1 of old recordings) as records: text, depth and checksum in one call.
 
 A call from Python costs as much as the work on a message, and decoding the message into objects more than both.  So
 what is written exactly as Kraken writes it is read here byte by byte; anything else is ODD and is left to the caller,
@@ -15,7 +15,7 @@ from pinnacle.kernels.digits import DOT, EXACT, NINE, ZERO, decimal_steps, integ
 from pinnacle.kernels.jit import jit, jit_inline
 from pinnacle.kernels.levels import level_rows
 
-_BRACE, _COMMA, _OBJECT, _END = 125, 44, 123, 93
+_BRACE, _COMMA, _LIST, _END, _QUOTE, _A, _B = 125, 44, 91, 93, 34, 97, 98
 
 
 def _bytes(text: str) -> np.ndarray:
@@ -27,6 +27,10 @@ _BIDS, _ASKS = _bytes('","bids":['), _bytes(',"asks":[')
 _CHECKSUM, _TIME = _bytes(',"checksum":'), _bytes(',"timestamp":"')
 _PRICE, _QTY = _bytes('{"price":'), _bytes(',"qty":')
 _CLOSE = _bytes('"}]}')
+_V1_LEVEL, _V1_NEXT = _bytes('["'), _bytes('","')
+_V1_AGAIN, _V1_END = _bytes('","r"]'), _bytes('"]')
+_V1_PAYLOAD, _V1_LEVELS, _V1_MORE = _bytes(',{"'), _bytes('":['), _bytes('},{"')
+_V1_CHECKSUM, _V1_CLOSE, _V1_BOOK = _bytes(',"c":"'), _bytes('"}'), _bytes(',"book-')
 
 
 @jit_inline
@@ -163,6 +167,99 @@ def kraken_update(message, octets, ts_ns, event_octets, count):
         return ODD
     for i in range(first, count):
         events[i]["ts_venue_ns"] = ts_venue_ns
+    return depth_rows(books, k, 0, 0, checksum, events, first, count)
+
+
+@jit
+def plain_levels_v1(data, at, one, side, ts_ns, events, count):
+    """Rows of `["1.5","0.3","1617666424.123456"],..]` from data[at] on: (the byte after the bracket or -1, count of
+    rows, the latest time in ns).  data ends with a bracket, so a number ends within it.  Rows lack their venue's time.
+    """
+    latest_ns = np.int64(0)
+    while at >= 0:
+        at = after(data, at, _V1_LEVEL)
+        if at < 0 or not ZERO <= data[at] <= NINE:
+            break
+        at, price_ticks, status = decimal_steps(data, at, one["price_digits"], one["price_step"])
+        if status != EXACT or price_ticks == 0:
+            break
+        at = after(data, at, _V1_NEXT)
+        if at < 0 or not ZERO <= data[at] <= NINE:
+            break
+        at, qty_lots, status = decimal_steps(data, at, one["qty_digits"], one["qty_step"])
+        if status != EXACT:
+            break
+        at = after(data, at, _V1_NEXT)
+        if at < 0 or not ZERO <= data[at] <= NINE:
+            break
+        at, micros, status = decimal_steps(data, at, 6, 1)
+        if status != EXACT:
+            break
+        latest_ns = max(latest_ns, micros * 1000)
+        republished = after(data, at, _V1_AGAIN)
+        at = republished if republished >= 0 else after(data, at, _V1_END)
+        if at < 0 or at >= data.size:
+            break
+        row = events[count]
+        row["seq"] = row["order_id"] = row["aux"] = 0
+        row["ts_ns"] = ts_ns
+        row["price_ticks"], row["qty_lots"] = price_ticks, qty_lots
+        row["kind"], row["side"], row["flags"] = BOOK_LEVEL, side, 0
+        row["venue"], row["instrument"] = one["venue"], one["instrument"]
+        count += 1
+        if data[at] == _END:
+            return at + 1, count, latest_ns
+        if data[at] != _COMMA:
+            break
+        at += 1
+    return -1, count, latest_ns
+
+
+@jit
+def kraken_v1_update(message, octets, ts_ns, event_octets, count):
+    """The same as kraken_update for websocket v1: `[320,{"a":[..]},{"b":[..],"c":"974"},"book-1000","XBT/USD"]`."""
+    if len(message) < 16:
+        return ODD
+    data = np.frombuffer(message, np.uint8)
+    books = octets.view(DEPTH)
+    events = event_octets.view(EVENT)
+    if data[0] != _LIST or data[data.size - 1] != _END or data[data.size - 2] != _QUOTE:
+        return ODD
+    k = 0
+    while k < books.size:
+        size = books[k]["symbol_bytes"]
+        at = data.size - 3 - size
+        if at > 0 and data[at] == _QUOTE and after(data, at + 1, books[k]["symbol"][:size]) >= 0:
+            break
+        k += 1
+    if k == books.size or books[k]["live"] == 0:
+        return ODD
+    one, first = books[k], count
+    at, _ = integer(data, 1)
+    at = after(data, at, _V1_PAYLOAD)
+    checksum = np.int64(-1)
+    time_ns = np.int64(0)
+    for _ in range(2):
+        if at < 0 or at + 5 > data.size or data[at + 1] != _QUOTE or (data[at] != _A and data[at] != _B):
+            return ODD
+        side = -1 if data[at] == _A else 1
+        at = after(data, at + 1, _V1_LEVELS)
+        at, count, latest_ns = plain_levels_v1(data, at, one, side, ts_ns, events, count)
+        if at < 0 or at >= data.size:
+            return ODD
+        time_ns = max(time_ns, latest_ns)
+        if data[at] == _COMMA:
+            at = after(data, at, _V1_CHECKSUM)
+            if at < 0:
+                return ODD
+            at, checksum = integer(data, at)
+            at = after(data, at, _V1_CLOSE)
+            break
+        at = after(data, at, _V1_MORE)
+    if checksum < 0 or after(data, at, _V1_BOOK) < 0:
+        return ODD
+    for i in range(first, count):
+        events[i]["ts_venue_ns"] = time_ns
     return depth_rows(books, k, 0, 0, checksum, events, first, count)
 
 

@@ -59,13 +59,12 @@ class KrakenFeed(Connection):
     """Levels, trades and best prices of its instruments on one connection; see venues/feed.py."""
 
     PATH = "/v2"
-    COLUMNS: tuple[int, int, int] | tuple[str, str, str] = ("price", "qty", "")
 
     def __init__(self, followed: Sequence[Followed]) -> None:
         names = [one.instrument.symbol for one in followed]
         once_each("kraken", followed, names)
         super().__init__("kraken", [Link(one) for one in followed], SILENCE_NS, self.PATH, {})
-        self.depths = Depths(followed, self.COLUMNS)
+        self.depths = self._depths(followed)
         self.refused: dict[str, str] = {}
         self._followed = list(followed)
         self._places = {name: k for k, name in enumerate(names)}
@@ -81,6 +80,10 @@ class KrakenFeed(Connection):
             "book": self._book, "trade": self._trade, "ticker": self._ticker, "instrument": self._instrument,
             "status": self._status, "heartbeat": self._heartbeat,
         }  # fmt: skip
+
+    def _depths(self, followed: Sequence[Followed]) -> Depths:
+        """The books, by the protocol's way of writing them."""
+        return Depths(followed, ("price", "qty", ""))
 
     # --- the connection -----------------------------------------------------------------------------------------------
 

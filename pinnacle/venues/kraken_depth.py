@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -33,12 +33,18 @@ _CAUSES = {CHECKSUM_DIFFERS: CAUSE_CHECKSUM, CROSSED: CAUSE_CROSSED}
 class Depths:
     """The books of what is followed, by their place in it.
 
-    columns: how levels are written, see levels.Levels.  A message that fails its checksum, or crosses its book, leaves
-    no rows; the book must then be written whole again before it takes another.
+    columns: how levels are written, see levels.Levels.  kernel: reads the usual message at once.  A message that fails
+    its checksum, or crosses its book, leaves no rows; the book must then be written whole again before it takes
+    another.
     """
 
-    def __init__(self, followed: Sequence[Followed], columns: tuple[int, int, int] | tuple[str, str, str]) -> None:
-        self.followed = followed
+    def __init__(
+        self,
+        followed: Sequence[Followed],
+        columns: tuple[int, int, int] | tuple[str, str, str],
+        kernel: Callable[..., int] = kraken_update,
+    ) -> None:
+        self.followed, self._kernel = followed, kernel
         self.levels = [Levels(one, columns) for one in followed]
         self._books = np.zeros(len(followed), DEPTH)
         self._octets = self._books.view(np.uint8)
@@ -80,7 +86,7 @@ class Depths:
             events = rows.room(len(message) // 8 + 4)
         if events is not self._events:
             self._events, self._event_octets = events, events.view(np.uint8)
-        result: int = kraken_update(message, self._octets, ts_ns, self._event_octets, rows.count)
+        result = self._kernel(message, self._octets, ts_ns, self._event_octets, rows.count)
         if result >= 0:
             rows.count = result
         return result

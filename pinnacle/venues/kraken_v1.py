@@ -15,15 +15,17 @@ Its checksum is over the decimals that it sends, which are more than the tick ha
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
 
 from pinnacle.event import BUY, LAST, SELL
+from pinnacle.kernels.kraken import kraken_v1_update
 from pinnacle.venues import kraken_messages as messages
-from pinnacle.venues.feed import Malformed, Rows
+from pinnacle.venues.feed import Followed, Malformed, Rows
 from pinnacle.venues.kraken import STATE_HALTED, STATES, KrakenFeed
-from pinnacle.venues.kraken_depth import depth_of
+from pinnacle.venues.kraken_depth import Depths, depth_of
 
 _NONE, _NO_LEVELS = Raw(b""), Raw(b"[]")
 _TIME = re.compile(rb'"(\d{9,11})\.(\d{6})"')
@@ -62,7 +64,9 @@ class KrakenV1Feed(KrakenFeed):
     """The same feed in the older protocol; symbols as it writes them (XBT/USD)."""
 
     PATH = ""
-    COLUMNS = (0, 1, -1)
+
+    def _depths(self, followed: Sequence[Followed]) -> Depths:
+        return Depths(followed, (0, 1, -1), kraken_v1_update)
 
     def _subscriptions(self) -> list[bytes]:
         names = list(self._places)
