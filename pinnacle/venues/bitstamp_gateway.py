@@ -432,6 +432,13 @@ class BitstampGateway:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+) -> BitstampGateway:
+    """The gateway of one account; the venue has no passphrases."""
+    return BitstampGateway(followed, ids, api_key, key)
+
+
 def _by_id(step: Step) -> int:
     return step.trade_id
 

@@ -487,6 +487,13 @@ class KrakenGateway:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+) -> KrakenGateway:
+    """The gateway of one account; the venue has no passphrases."""
+    return KrakenGateway(followed, ids, api_key, key)
+
+
 def _by_id(step: Step) -> int:
     return step.trade_id
 
