@@ -63,13 +63,6 @@ def place_form(order: Order) -> Form:
     return form
 
 
-def would_meet(order: Order, resting: Order) -> bool:
-    """Whether an order that takes may trade with one of our own that rests, which the venue does not prevent."""
-    if order.flags & POST_ONLY or order.side == resting.side or order.followed is not resting.followed:
-        return False
-    return bool(order.flags & MARKET) or (order.price_ticks - resting.price_ticks) * order.side >= 0
-
-
 def order_form(order: Order) -> Form:
     """An order by its client id, for a cancel or a question: that is known before the venue has answered."""
     return {"client_order_id": order.client_id}

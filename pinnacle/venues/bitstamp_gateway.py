@@ -16,16 +16,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pinnacle.event import (
-    FOK,
-    IOC,
-    MARKET,
     ORDER_ACKNOWLEDGED,
     ORDER_CANCELLED,
     ORDER_EXPIRED,
     ORDER_REJECTED,
     ORDER_UNKNOWN,
 )
-from pinnacle.limits import BITSTAMP_FILL_PAGES_MAX, PRIVATE_ORDERS_MAX
+from pinnacle.limits import BITSTAMP_FILL_PAGES_MAX
 from pinnacle.venues import bitstamp_entry as entry
 from pinnacle.venues.bitstamp_entry import Form
 from pinnacle.venues.client_id import ClientIds
@@ -44,6 +41,7 @@ from pinnacle.venues.gateway import (
     Standing,
 )
 from pinnacle.venues.nonce import Nonces
+from pinnacle.venues.own_orders import OwnOrders
 from pinnacle.venues.private import bitstamp as private
 from pinnacle.venues.private import bitstamp_answers as answers
 from pinnacle.venues.private.kraken import UNREADABLE
@@ -90,6 +88,7 @@ class _Pending:
     number: int = 0
     first_trade_id: int = 0
     page: int = 0
+    venue_ns: int = 0  # the latest venue's time that was known when it was asked
     fills: list[Step] = field(default_factory=list)
 
 
@@ -115,7 +114,7 @@ class BitstampGateway:
         self._api_key, self._key = api_key, key
         self._nonces = Nonces(1_000, floor_ns)
         self._reader = private.Reader(self.followed, ids.order_id)
-        self._resting: dict[int, Order] = {}  # ours that may rest, by their id
+        self._own = OwnOrders(entry.WINDOW_NS)
         self._pending: dict[str, _Pending] = {}
         self._count = 0
         self._up = False
@@ -195,13 +194,14 @@ class BitstampGateway:
         if not self.ready:
             self.said.append(_step(ORDER_REJECTED, order, "busy"))
             return 0
-        if any(entry.would_meet(order, one) for one in self._resting.values()):
+        if self._own.meets(order):
             self.said.append(_step(ORDER_REJECTED, order, "self_trade"))
             return 0
         self._reader.placed(order)
-        if not order.flags & (IOC | FOK | MARKET):
-            self._rests(order)
-        return self._post(_Pending(PLACE_COST, ts_ns, order), entry.place_path(order), entry.place_form(order), ts_ns)
+        pending = _Pending(PLACE_COST, ts_ns, order)
+        expires_ns = self._post(pending, entry.place_path(order), entry.place_form(order), ts_ns)
+        self._own.sent(order, expires_ns)
+        return expires_ns
 
     def cancel(self, order: Order, ts_ns: int) -> None:
         self._post(_Pending(CANCEL_COST, ts_ns, order), "/api/v2/cancel_order/", entry.order_form(order), ts_ns)
@@ -218,7 +218,10 @@ class BitstampGateway:
 
     # --- questions ------------------------------------------------------------------------------------------------
     def ask_order(self, order: Order, ts_ns: int) -> int:
-        return self._ask(_Pending(ASK_ORDER, ts_ns, order), "order_status/", entry.order_form(order), ts_ns)
+        self._own.asked(order, self.venue_ns)
+        return self._ask(
+            _Pending(ASK_ORDER, ts_ns, order, venue_ns=self.venue_ns), "order_status/", entry.order_form(order), ts_ns
+        )
 
     def ask_open(self, followed: Followed, ts_ns: int) -> int:
         path = f"open_orders/{followed.instrument.symbol}/"
@@ -309,6 +312,8 @@ class BitstampGateway:
             self._away_ns, self.ready, self._joined = None, False, False
             self._ask_time(ts_ns)
         if what in ASKS:
+            if cause == "unknown_order" and pending.order is not None:
+                self._own.absent(pending.order.order_id, pending.venue_ns)
             self.said.append(Answer(pending.number, what, cause))
         elif pending.order is not None:
             step = _step(answers.kind_of(what, cause), pending.order, cause)
@@ -343,26 +348,11 @@ class BitstampGateway:
         self._mind(step)
         self.said.append(step)
 
-    # --- what may rest of ours ------------------------------------------------------------------------------------
-    def _rests(self, order: Order) -> None:
-        self._resting[order.order_id] = order
-        if len(self._resting) > PRIVATE_ORDERS_MAX:
-            del self._resting[next(iter(self._resting))]
-
     def _mind(self, step: Step) -> None:
-        """What has ended rests no more."""
+        """What has ended trades no more."""
         whole = step.kind == ORDER_ACKNOWLEDGED and not step.qty_lots
-        if step.order_id is not None and (whole or step.kind in (ORDER_CANCELLED, ORDER_EXPIRED, ORDER_REJECTED)):
-            self._resting.pop(step.order_id, None)
-
-    def _see(self, one: Standing) -> None:
-        """An order of ours as the venue shows it: also one of the process before this."""
-        if one.order_id is None:
-            return
-        if one.end:
-            self._resting.pop(one.order_id, None)
-        elif one.order_id not in self._resting:
-            self._rests(Order(one.followed, one.order_id, one.client_id, one.side, one.price_ticks, one.qty_lots))
+        if whole or step.kind in (ORDER_CANCELLED, ORDER_EXPIRED, ORDER_REJECTED):
+            self._own.ended(step.order_id)
 
     def _hear_time(self, server_ns: int, sent_ns: int, ts_ns: int) -> None:
         """The venue tells whole seconds: on average it is half of one later."""
@@ -400,7 +390,7 @@ class BitstampGateway:
             self.said += [note for note in found if isinstance(note, Note)]
             shown = tuple(one for one in found if isinstance(one, Standing))
             for one in shown:
-                self._see(one)
+                self._own.shown(one)
             if what == ASK_OPEN:
                 shown = tuple(one for one in shown if one.followed is pending.followed)
             self.said.append(Answer(number, what, standings=shown))
