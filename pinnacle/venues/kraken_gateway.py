@@ -325,6 +325,8 @@ class KrakenGateway:
     def _channel(self, message: Message) -> None:
         if message.channel in ("heartbeat", "status"):
             self._tally(message.channel)
+            if message.channel == "status" and b'"online"' not in bytes(message.data):
+                self.said.append(Note("status", bytes(message.data)[:160].decode("utf-8", "replace")))
             return
         if message.channel in CHANNELS and message.sequence is not None:
             last = self._heard.get(message.channel)

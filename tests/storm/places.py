@@ -97,7 +97,7 @@ def _binance_moods(dialect: Binance, chance: random.Random, refusals: Callable[[
 
 def _kraken_frame(frame: bytes) -> Left | None:
     said = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
-    if said["method"] != b'"add_order"':
+    if bytes(said["method"]) != b'"add_order"':
         return None
     params = msgspec.json.decode(said["params"], type=dict[str, msgspec.Raw])
     name, side = (msgspec.json.decode(params[one], type=str) for one in ("cl_ord_id", "side"))

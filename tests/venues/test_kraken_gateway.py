@@ -362,6 +362,7 @@ def test_what_is_new_is_noted():
     row = {"exec_type": "invented", "order_id": "OX", "symbol": "BTC/USD", "side": "buy", "cl_ord_id": IDS.text(5)}
     for message in (
         {"channel": "invented", "data": []},
+        {"channel": "status", "type": "update", "data": [{"system": "maintenance"}]},
         {"channel": "executions", "type": "update", "data": [row], "sequence": 2},
         {
             "channel": "executions",
@@ -372,7 +373,7 @@ def test_what_is_new_is_noted():
     ):
         one.gateway.received(msgspec.json.encode(message), one.rig.now_ns)
     one.pump()
-    assert {"unknown_channel", "unknown_step", "foreign_symbol"} <= set(one.notes()) and not one.restarts
+    assert {"unknown_channel", "unknown_step", "foreign_symbol", "status"} <= set(one.notes()) and not one.restarts
 
 
 def test_a_self_trade_ends_the_older_order():
