@@ -14,6 +14,7 @@ import click
 
 from pinnacle import __version__
 from pinnacle.commands import screen
+from pinnacle.commands.cancel_all import cancel_all, watchdog
 from pinnacle.commands.data import data
 from pinnacle.commands.doctor import doctor
 from pinnacle.commands.keys import keys
@@ -290,6 +291,8 @@ main.add_command(live)
 main.add_command(log)
 main.add_command(with_listen(simulate))
 main.add_command(record)
+main.add_command(cancel_all)
+main.add_command(watchdog)
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:

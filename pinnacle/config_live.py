@@ -48,6 +48,6 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ca_file: str = ""
     proxy: str = ""
     venues: dict[str, VenueAddress] = {}
-    notional_max: dict[str, str] = {}
-    loss_max: str = ""
+    notional_max: dict[str, str | int | float] = {}
+    loss_max: str | int | float = ""
     stale_s_max: Annotated[float, Meta(ge=0, le=1e9)] = 0

@@ -319,3 +319,7 @@ assert 4 * TAPE_AHEAD_BYTES <= SEND_BUFFER_BYTES_MAX
 EXCHANGE_STEP_NS = 100_000_000
 # How long a session waits for the ends of its real orders: until an order of unknown outcome is proven not to be there.
 REAL_STOP_S_MAX = 15.0
+# How long `pinnacle cancel-all` tries until the venue shows no order.
+CANCEL_ALL_S_MAX = 60.0
+# How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
+WATCHDOG_AFTER_S = 10.0

@@ -79,6 +79,17 @@ def compare(live: Path, backtest: Path, within_ms: float) -> None:
             click.echo(line)
 
 
+@log.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("order_id", type=int)
+def why(run: Path, order_id: int) -> None:
+    """The whole life of an order of RUN: each step, the event that caused it, and the book as the engine saw it."""
+    from pinnacle.report.why import why as lines
+
+    for line in lines(run, order_id):
+        click.echo(line)
+
+
 def _kind_numbers(names: tuple[str, ...]) -> list[int]:
     from pinnacle.event import KIND_NAMES
 

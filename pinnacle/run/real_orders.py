@@ -91,7 +91,9 @@ class RealOrders:
         self.trader = Trader(state, quote, strategy, instruments, log, list(self.desks.values()), self.safety, every_ns)
         self._market, self._lane = state[0]["market"], state[0]["lane"]
         self._tick_ns = 0
-        self._loss_max = decimal_of(config.live.loss_max, f"{where}: live.loss_max") if config.live.loss_max else None
+        self._loss_max = (
+            decimal_of(str(config.live.loss_max), f"{where}: live.loss_max") if config.live.loss_max else None
+        )
         self._stale_ns_max = round(config.live.stale_s_max * 1e9)
         self._whole_ns = [0] * len(instruments)
         self._say: Callable[..., None] = lambda *_, **__: None

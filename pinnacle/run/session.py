@@ -280,7 +280,7 @@ class Session:
         if ear.open_orders():
             self.say(
                 "orders may rest", orders=ear.open_orders(),
-                why=f"no end was heard of them within {REAL_STOP_S_MAX:.0f} s: look at the venue, and cancel them there",
+                why=f"no end of them was heard in {REAL_STOP_S_MAX:.0f} s: look at the venue, and cancel there",
             )  # fmt: skip
 
     async def _ticks(self, feeds: Sequence[FeedConnection | GatewayConnection]) -> None:

@@ -1,0 +1,146 @@
+"""Cancelling what rests at a venue with no engine at hand: for a person in a hurry, and for the watchdog.
+
+It uses the gateway and nothing else: no log, no state, no strategy.  Orders are cancelled one by one and asked for
+again until the venue shows none: one request to cancel everything would take other people's orders along unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pinnacle.errors import OperatorError, VenueError
+from pinnacle.instrument import Instrument
+from pinnacle.limits import CANCEL_ALL_S_MAX
+from pinnacle.run.connections import fetch_text
+from pinnacle.run.gateway_connection import GatewayConnection
+from pinnacle.run.real_orders import Account
+from pinnacle.transport.clock import Clock
+from pinnacle.transport.http import Http
+from pinnacle.transport.websocket import Route
+from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.feed import Address, Followed
+from pinnacle.venues.gateway import Answer, Order, Standing
+from pinnacle.venues.venues import gateway_of, venue
+
+_AGAIN_S = 0.5
+_NOBODY = "0" * 32
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and as whom.  run_id: only orders of this run; "" for all of the account on the symbols."""
+
+    name: str
+    symbols: tuple[str, ...]
+    address: Address
+    public: Address
+    account: Account
+    run_id: str = ""
+    instruments: tuple[Instrument, ...] = ()
+
+
+def cancel_all(place: Place, route: Route, say: Callable[..., None]) -> int:
+    """Cancel and see that they are gone; returns how many were cancelled.  Raises VenueError if any still rests."""
+    return asyncio.run(_Sweep(place, route, say).run())
+
+
+class _Sweep:
+    """One go at it."""
+
+    def __init__(self, place: Place, route: Route, say: Callable[..., None]) -> None:
+        self._place, self._route, self._say = place, route, say
+        self._answers: dict[int, Answer] = {}
+        self._failure: BaseException | None = None
+
+    async def run(self) -> int:
+        place = self._place
+        async with Http(self._route) as http:
+            found = await self._instruments(http)
+            followed = [Followed(one, 0, k) for k, one in enumerate(found)]
+            ids = ClientIds(place.run_id or _NOBODY)
+            account = place.account
+            self._gateway = gateway_of(place.name)(followed, ids, account.api_key, account.key, account.passphrase)
+            self._clock = Clock()
+            line = self._line = GatewayConnection(
+                f"{place.name}/account", self._gateway, place.address, self._route, http, self._clock,
+                random.Random(), self._heard, self._fail, self._say,
+            )  # fmt: skip
+            task = asyncio.create_task(line.connection.run())
+            try:
+                return await asyncio.wait_for(self._sweep(followed), CANCEL_ALL_S_MAX)
+            except TimeoutError:
+                raise VenueError(
+                    f"{place.name}: orders may rest after {CANCEL_ALL_S_MAX:.0f} s; look there, and cancel by hand"
+                ) from None
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _instruments(self, http: Http) -> Sequence[Instrument]:
+        if self._place.instruments:
+            return self._place.instruments
+        protocol, wanted = venue(self._place.name), self._place.symbols
+        listed = {
+            one.symbol: one
+            for one in protocol.instruments(
+                await fetch_text(http, self._place.public.rest + protocol.instruments_path(wanted))
+            )
+        }
+        for symbol in wanted:
+            if symbol not in listed:
+                raise OperatorError(f"{self._place.name} lists no instrument {symbol}; see the venue's own list")
+        return [listed[symbol] for symbol in wanted]
+
+    def _heard(self, now_ns: int) -> None:
+        for one in self._gateway.said:
+            if isinstance(one, Answer):
+                self._answers[one.number] = one
+        self._gateway.said.clear()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+
+    async def _sweep(self, followed: Sequence[Followed]) -> int:
+        cancelled: set[int] = set()
+        while True:
+            await self._until_ready()
+            resting = [one for each in followed for one in await self._open(each)]
+            if not resting:
+                return len(cancelled)
+            for one in resting:
+                if one.venue_id not in cancelled:
+                    cancelled.add(one.venue_id)
+                    self._say("cancel", order=one.client_id, instrument=one.followed.instrument.name)
+                order = Order(
+                    one.followed, one.order_id or 0, one.client_id, one.side, one.price_ticks, one.qty_lots, 0,
+                    one.venue_id,
+                )  # fmt: skip
+                self._gateway.cancel(order, self._clock.now_ns())
+            self._line.do_wishes()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _until_ready(self) -> None:
+        while not self._gateway.ready:
+            await asyncio.sleep(0.05)
+            self._line.tick()
+            if self._failure is not None:
+                raise self._failure
+
+    async def _open(self, followed: Followed) -> list[Standing]:
+        """What rests, as the venue shows it now."""
+        number = self._gateway.ask_open(followed, self._clock.now_ns())
+        self._line.do_wishes()
+        for _ in range(60):
+            await asyncio.sleep(0.05)
+            self._line.tick()
+            answer = self._answers.pop(number, None)
+            if answer is not None and not answer.cause:
+                return [one for one in answer.standings if not self._place.run_id or one.order_id is not None]
+            if answer is not None or not self._gateway.ready:
+                break
+        await asyncio.sleep(_AGAIN_S)
+        await self._until_ready()
+        return await self._open(followed)
