@@ -64,8 +64,9 @@ def place_form(order: Order) -> Form:
 
 
 def order_form(order: Order) -> Form:
-    """An order by its client id, for a cancel or a question: that is known before the venue has answered."""
-    return {"client_order_id": order.client_id}
+    """An order by its client id, for a cancel or a question: that is known before the venue has answered.  Somebody
+    else's may have none, and is named by the venue's number."""
+    return {"client_order_id": order.client_id} if order.client_id else {"id": str(order.venue_id)}
 
 
 def fills_form(page: int) -> Form:

@@ -143,9 +143,10 @@ def amend_params(order: Order, deadline_ns: int) -> Params:
     }
 
 
-def cancel_params(order: Order) -> Params:
-    """A cancel, by client id: that is known before the venue has answered."""
-    return {"cl_ord_id": [order.client_id]}
+def cancel_params(order: Order, order_text: str = "") -> Params:
+    """A cancel, by client id: that is known before the venue has answered.  order_text: the venue's own, for an order
+    of somebody else's without one."""
+    return {"cl_ord_id": [order.client_id]} if order.client_id else {"order_id": [order_text]}
 
 
 def dead_man_s(timeout_ns: int) -> int:
@@ -181,6 +182,11 @@ def rest_add_params(order: Order, deadline_ns: int) -> Params:
         "stptype": "cancel-oldest",
         "deadline": iso_of_ns(deadline_ns, 3),
     }
+
+
+def order_params(order: Order, order_text: str = "") -> Params:
+    """An order by REST, named as in a cancel."""
+    return {"cl_ord_id": order.client_id} if order.client_id else {"txid": order_text}
 
 
 def form(nonce: int, params: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from pinnacle.event import FOK, ORDER_REJECTED, ORDER_UNKNOWN
-from pinnacle.limits import ANSWER_NS_MAX, KRAKEN_CALLS_MAX, KRAKEN_FILL_PAGES_MAX
+from pinnacle.limits import ANSWER_NS_MAX, KRAKEN_CALLS_MAX, KRAKEN_FILL_PAGES_MAX, PRIVATE_ORDERS_MAX
 from pinnacle.venues import kraken_entry as entry
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import Address, Followed, Malformed
@@ -129,6 +129,8 @@ class KrakenGateway:
         self._up = False
         self._token, self._token_ns = "", 0
         self._away_ns: int | None = None  # the venue's clock less ours
+        # The venue's texts of orders that a question showed, by the number that stands for them.
+        self._texts: dict[int, str] = {}
         self._subscribed: set[str] = set()
         self._heard: dict[str, int] = {}  # the last message of each channel
         self._opened_ns = self._heard_ns = self._ping_ns = 0
@@ -251,10 +253,11 @@ class KrakenGateway:
 
     def cancel(self, order: Order, ts_ns: int) -> None:
         pending = _Pending(CANCEL_COST, ts_ns, order)
+        text = self._texts.get(order.venue_id, "")
         if self.ready:
-            self._frame(METHODS[CANCEL_COST], pending, entry.cancel_params(order))
+            self._frame(METHODS[CANCEL_COST], pending, entry.cancel_params(order, text))
             return
-        pending.params = {"cl_ord_id": order.client_id}
+        pending.params = entry.order_params(order, text)
         if not self._ask_rest(pending, ts_ns):
             self._refuse(answers.REFUSALS[CANCEL_COST], order, "busy")
 
@@ -284,7 +287,8 @@ class KrakenGateway:
 
     # --- questions ------------------------------------------------------------------------------------------------
     def ask_order(self, order: Order, ts_ns: int) -> int:
-        return self._ask(_Pending(ASK_ORDER, ts_ns, order, params={"cl_ord_id": order.client_id}), ts_ns)
+        params = entry.order_params(order, self._texts.get(order.venue_id, ""))
+        return self._ask(_Pending(ASK_ORDER, ts_ns, order, params=params), ts_ns)
 
     def ask_open(self, followed: Followed, ts_ns: int) -> int:
         return self._ask(_Pending(ASK_OPEN, ts_ns, None, followed), ts_ns)
@@ -293,7 +297,7 @@ class KrakenGateway:
         pending = _Pending(ASK_FILLS, ts_ns, order, followed, first_trade_id=first_trade_id)
         if order is not None:
             pending.call = ASK_ORDER  # it names the trades, which are asked for then
-            pending.params = {"cl_ord_id": order.client_id, "trades": True}
+            pending.params = entry.order_params(order, self._texts.get(order.venue_id, "")) | {"trades": True}
         return self._ask(pending, ts_ns)
 
     def ask_balances(self, ts_ns: int) -> int:
@@ -433,6 +437,10 @@ class KrakenGateway:
             self.said.append(Note("accepted", f"{what}: by REST"))
 
     def _standings(self, rows: Mapping[str, answers.OrderRow], asked: Order | None) -> tuple[Standing, ...]:
+        for txid in rows:
+            self._texts[venue_id(txid)] = txid
+            if len(self._texts) > PRIVATE_ORDERS_MAX:
+                del self._texts[next(iter(self._texts))]
         found = [self._answers.standing(txid, row, asked) for txid, row in rows.items()]
         self.said += [one for one in found if isinstance(one, Note)]
         return tuple(one for one in found if isinstance(one, Standing))

@@ -244,6 +244,22 @@ def test_foreign_orders_are_shown_and_left_alone():
     assert "foreign_order" in one.notes()
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_an_order_without_a_client_id(away):
+    """Somebody else's order that a question showed can be cancelled by the venue's own name for it, when told to."""
+    one = talk()
+    one.rig.house.place(1, 0, BUY, 1000, 5_900_000, POST_ONLY)
+    (shown,) = one.ask(one.gateway.ask_open(one.followed[0], one.rig.now_ns)).standings
+    assert shown.order_id is None and not shown.client_id
+    foreign = replace(one.order(1), client_id="", venue_id=shown.venue_id)
+    assert one.ask(one.gateway.ask_order(foreign, one.rig.now_ns)).standings == (shown,)
+    if away:
+        one.close()
+    one.gateway.cancel(foreign, one.rig.now_ns)
+    one.pump()
+    assert not one.house_orders()
+
+
 def test_the_switch_and_cancel_all():
     """The dead man's switch cancels when it is not set again, and cancel_all at once, by either way."""
     one = talk()
