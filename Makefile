@@ -2,8 +2,9 @@
 PYTHON ?= .venv/bin/python
 WORLDS ?= 100
 SEED ?= 1
+VENUE ?= binance
 JOBS ?= 2
 
 .PHONY: storm
 storm:
-	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS)
+	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS) --venue $(VENUE)

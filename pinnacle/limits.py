@@ -297,6 +297,15 @@ HOLD_NS = 2_000_000_000
 KILL_AGAIN_NS = 1_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
+# Orders of an account that a private stream remembers, to read events that name an order by its number alone: open ones
+# are a few hundred at most, the rest are ended ones that a late event may still name.
+PRIVATE_ORDERS_MAX = 1 << 12
+# Private REST calls of Kraken that wait for the one before, whose nonce must arrive first.
+KRAKEN_CALLS_MAX = 256
+# Pages of fifty own trades that one question about Kraken's fills looks through: what its REST counter allows at once.
+KRAKEN_FILL_PAGES_MAX = 6
+# Pages of a thousand own transactions that one question about Bitstamp's fills looks through.
+BITSTAMP_FILL_PAGES_MAX = 8
 # Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
 DELAYED_WRITES_MAX = 10_000
 # Executions of one symbol that aggregated trades are remembered of.

@@ -37,7 +37,9 @@ class _Count:
     def add(self, weight: int, now_ns: int) -> None:
         """A request was sent."""
         self.used(now_ns)
-        self._level += weight
+        if self.window.decay_per_s:
+            self._level += weight
+            return
         self._sum += weight
         # Joined within a hundredth of the window, so that the memory is bounded.
         if self._used and now_ns - self._used[-1][0] < self.window.length_ns // 100:
@@ -56,11 +58,12 @@ class Budget:
         self._windows = {window.name: window for window in capabilities.windows}
         self._counts: dict[tuple[str, int], _Count] = {}
 
-    def take(self, request: str, instrument: int, now_ns: int, urgent: bool) -> bool:
-        """Count a request if it may be sent now.  urgent: a cancel or a question, which may use the reserve."""
-        costs: Sequence[tuple[str, int]] = costs_of(self._capabilities, request)
+    def take(self, request: str, instrument: int, now_ns: int, urgent: bool, age_ns: int = 0) -> bool:
+        """Count a request if it may be sent now.  urgent: a cancel or a question, which may use the reserve.  age_ns:
+        of the order it is about."""
+        costs: Sequence[tuple[str, int]] = costs_of(self._capabilities, request, age_ns)
         counts = [(self._count(name, instrument), weight) for name, weight in costs]
-        if not self._ignored:
+        if not self._ignored and request not in self._capabilities.counted_only:
             for count, weight in counts:
                 most = count.window.most - (0 if urgent else count.window.reserve)
                 if count.used(now_ns) + weight > most:

@@ -202,7 +202,8 @@ class Desk:
     def _cancel(self, live: LiveOrder, ts_ns: int) -> None:
         """Send a cancel; where it cannot be sent, it is tried again soon."""
         live.cancel_ns = ts_ns + _CANCEL_AGAIN_NS
-        if ts_ns >= self.gateway.retry_ns and self.budget.take(CANCEL_COST, live.order.followed.index, ts_ns, True):
+        index, age_ns = live.order.followed.index, ts_ns - live.sent_ns
+        if ts_ns >= self.gateway.retry_ns and self.budget.take(CANCEL_COST, index, ts_ns, True, age_ns):
             live.cancel_ns, live.due_ns = 0, ts_ns + ANSWER_NS_MAX
             live.cancels += 1
             self.gateway.cancel(live.order, ts_ns)

@@ -30,7 +30,7 @@ REACTIONS = {
     "would_cross": Reaction(counted=False),  # the book moved; the next wake quotes it as it is
     "unfilled": Reaction(counted=False),
     "no_liquidity": Reaction(),
-    "self_trade": Reaction(),
+    "self_trade": Reaction(counted=False),  # our own quote was in the way: the next wake sees it
     "price_filter": Reaction(),
     "qty_filter": Reaction(),
     "notional_filter": Reaction(),

@@ -59,7 +59,7 @@ def prepare_session(
     say: Callable[..., None],
     stop_after_s: float = 0,
 ) -> Session:
-    """A session that is ready to run.  mode: "paper", "live" or "record".  Raises OperatorError for what does not fit."""
+    """A session that is ready to run.  mode: "paper", "live" or "record".  Raises OperatorError for misfits."""
     if not (math.isfinite(stop_after_s) and stop_after_s >= 0):
         raise OperatorError(f"--for {stop_after_s:g}: must be a number of seconds, 0 for no end")
     path = find_file(config or "live", None, "configs", ".toml")

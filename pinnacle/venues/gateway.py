@@ -72,7 +72,8 @@ class Capabilities:
     the session that placed.  dead_man_ns: the longest timeout of a dead-man's switch, 0 if there is none.
     venue_ids_only: cancels need the venue's number, which the owner passes on.  order_life_ns: how long after it was
     signed an order may still be taken, at most.  windows, costs: for the budget; costs by request, (name of the window,
-    weight).
+    weight).  age_costs: what a request costs beside that by the age of its order: (window, ((younger than ns, weight),
+    ..)), the youngest first.  counted_only: requests that the venue counts and never refuses for it.
     """
 
     venue: str
@@ -86,6 +87,8 @@ class Capabilities:
     order_life_ns: int = 5_000_000_000
     windows: tuple[Window, ...] = ()
     costs: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    age_costs: Mapping[str, tuple[str, tuple[tuple[int, int], ...]]] = field(default_factory=dict)
+    counted_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,11 @@ class Gateway(Protocol):
         """What the account holds."""
 
 
-def costs_of(capabilities: Capabilities, request: str) -> Sequence[tuple[str, int]]:
-    """(window, weight) of a request; nothing where the venue does not count it."""
-    return capabilities.costs.get(request, ())
+def costs_of(capabilities: Capabilities, request: str, age_ns: int = 0) -> Sequence[tuple[str, int]]:
+    """(window, weight) of a request; nothing where the venue does not count it.  age_ns: of the order it is about."""
+    fixed = capabilities.costs.get(request, ())
+    by_age = capabilities.age_costs.get(request)
+    if by_age is None:
+        return fixed
+    weight = next((weight for below_ns, weight in by_age[1] if age_ns < below_ns), 0)
+    return (*fixed, (by_age[0], weight))

@@ -30,7 +30,11 @@ OTHER_PROTOCOLS = {
 
 
 # Who speaks for an account at which venue; those without a line take no real orders yet.
-GATEWAYS = {"binance": "pinnacle.venues.binance_gateway"}
+GATEWAYS = {
+    "binance": "pinnacle.venues.binance_gateway",
+    "bitstamp": "pinnacle.venues.bitstamp_gateway",
+    "kraken": "pinnacle.venues.kraken_gateway",
+}
 
 
 class Venue(Protocol):

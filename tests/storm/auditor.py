@@ -6,9 +6,6 @@ beliefs from the records as they reach the disk.  Every rule is checked at the e
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import numpy as np
 
 from pinnacle import event as e
@@ -119,15 +116,11 @@ class Auditor:
             raise Violation(f"{len(self.open_lots)} orders are open, beyond {self.open_max}")
 
     # --- what left ------------------------------------------------------------------------------------------------
-    def left(self, frame: bytes) -> None:
-        """A frame of the private connection that leaves the process."""
-        said = msgspec.json.decode(frame)
-        if said["method"] == "order.place":
-            self.ordered(said["params"])
-
-    def ordered(self, params: dict[str, Any]) -> None:
-        """An order that leaves the process."""
-        name = params["newClientOrderId"]
+    def left(self, order: tuple[str, str, str, str] | None) -> None:
+        """Something leaves the process: the order in it, if there is one."""
+        if order is None:
+            return
+        name, *what = order
         if name in self.sent:
             raise Violation(f"{name} was sent twice")
         self.sent.add(name)
@@ -136,12 +129,12 @@ class Auditor:
         if record is None:
             raise Violation(f"{name} was sent and stands in no log")
         wanted = (
-            "BUY" if record["side"] > 0 else "SELL",
+            "buy" if record["side"] > 0 else "sell",
             self.instrument.price_text(int(record["price_ticks"])),
             self.instrument.qty_text(int(record["qty_lots"])),
         )
-        if (params["side"], params["price"], params["quantity"]) != wanted:
-            raise Violation(f"{name} is not what was decided: {params}")
+        if tuple(what) != wanted:
+            raise Violation(f"{name} is not what was decided: {what}")
         if not (self.live and self.book_live):
             raise Violation(f"{name} was sent on a stale book")
         if self.killed:

@@ -82,8 +82,8 @@ class _TrustsStale(Process):
 class _ForgetsToWrite(Process):
     """Commands are sent and not written down."""
 
-    def __init__(self, instrument: Any, disk: Any, *rest: Any) -> None:
-        super().__init__(instrument, disk, *rest)
+    def __init__(self, venue: Any, disk: Any, *rest: Any) -> None:
+        super().__init__(venue, disk, *rest)
         write = disk.append
         log = self.trader._log = type("Careless", (), {})()  # type: ignore[assignment]
         log.append = lambda records: write(records[records["kind"] < OUTPUT_KIND_MIN])  # type: ignore[method-assign]

@@ -18,11 +18,10 @@ from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import WAKE_FEED, WAKE_ORDER, WAKE_TIMER, new_state
 from pinnacle.run.refold import Refold
 from pinnacle.run.trader import Trader
-from pinnacle.venues.binance import feeds
-from pinnacle.venues.binance_gateway import ADDRESS, BinanceGateway
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
 from tests.storm.auditor import Violation
+from tests.storm.places import Venue
 
 RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
 POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
@@ -102,11 +101,10 @@ class Process:
 
     desk_of: type[Desk] = Desk
 
-    def __init__(self, instrument: Instrument, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
-        self.rows = Rows()
+    def __init__(self, venue: Venue, disk: Disk, key: Any, now_ns: int) -> None:
+        self.rows, instrument = Rows(), venue.instrument
         followed = Followed(instrument, 0, 0, depth=100)
-        self.feed = feeds([followed], ADDRESS)[0]
-        self.gateway = BinanceGateway([followed], ClientIds(RUN_ID), api_key, key)
+        self.feed = venue.feeds([followed])[0]
         self.safety, memory = Safety(), Memory()
         loaded, quote = strategy()
         recovered = bool(disk.parts)
@@ -120,6 +118,7 @@ class Process:
         else:
             state = first_state(instrument)
         self.last_ns = max(now_ns, int(disk.parts[-1]["ts_ns"].max()) if recovered else 0)
+        self.gateway = venue.gateway([followed], ClientIds(RUN_ID), key, self.last_ns)
         self.desk = self.desk_of(
             self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=2_000_000_000)
         )

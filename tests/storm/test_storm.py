@@ -34,6 +34,21 @@ def test_no_rule_is_broken_in_any_world(part: int) -> None:
     assert orders > 0
 
 
+@pytest.mark.parametrize(("venue", "worlds"), [("kraken", WORLDS // 6), ("bitstamp", WORLDS // 20)])
+def test_nor_at_other_venues(venue: str, worlds: int) -> None:
+    """The same rules hold where orders go by another protocol, with nonces, sequences, or no answer for minutes."""
+    orders = fills = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + worlds):
+        world = World(seed, venue=venue)
+        try:
+            world.run()
+        except Violation as violation:
+            pytest.fail(f"{violation}\nrepeat: make storm WORLDS=1 SEED={seed} VENUE={venue}")
+        orders += len(world.auditor.sent)
+        fills += len(world.auditor.venue_fills)
+    assert orders > 0 and fills > 0
+
+
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
 def test_a_planted_mistake_is_caught(mistake: str) -> None:
     """Each mistake that a process could make breaks a rule before long."""

@@ -1,8 +1,9 @@
 """One world of a storm: an exchange, a network, a disk and our process, in simulated time, from one seed.
 
 Everything runs in one thread from one heap of events, so a seed is a world: the same faults at the same nanoseconds.
-The exchange is the local exchange's Binance, with its matching engine, rate limits and signatures; ours is the real
-feed, gateway, desk and engine.  After the storm the weather clears, everything must settle, and the books are compared.
+The exchange is the local exchange's, of one of the venues of places.py, with its matching engine, rate limits and
+signatures; ours is the real feed, gateway, desk and engine.  After the storm the weather clears, everything must
+settle, and the books are compared.
 """
 
 from __future__ import annotations
@@ -15,27 +16,24 @@ from decimal import Decimal
 from typing import Any
 
 from pinnacle import event as e
-from pinnacle.dialects.binance import Binance
-from pinnacle.dialects.binance_words import Fail
 from pinnacle.dialects.dialect import Close, Ping, Request, Session
 from pinnacle.dialects.house import House, new_venue
 from pinnacle.dialects.orders import Account, Listing
 from pinnacle.errors import PinnacleError
-from pinnacle.instrument import Instrument
 from pinnacle.run.background import BackgroundMarket, BackgroundRates
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.credentials import signer
 from pinnacle.venues.feed import LIVE
 from tests.storm.auditor import Auditor, Violation
 from tests.storm.network import MS, Pipe, Weather
+from tests.storm.places import VENUES
 from tests.storm.process import OPEN_MAX, ORDER_MAX, POSITION_MAX, RUN_ID, Disk, Killed, Process, refold
 
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 VENUE_TICK_NS, OUR_TICK_NS = 40 * MS, 50 * MS
-# After the weather cleared: until everything is settled, and until a kill has cancelled everything.
-SETTLE_NS, KILL_NS = 25 * SECOND, 2 * SECOND
-INSTRUMENT = Instrument("binance", "BTCUSDT", Decimal("0.01"), Decimal("0.00001"), base="BTC", quote="USDT")
+# Until a kill has cancelled everything.
+KILL_NS = 2 * SECOND
 
 
 @dataclass
@@ -102,10 +100,12 @@ class Socket:
 
 
 class World:
-    """seed: of everything.  process: the class of our process, for planted mistakes."""
+    """seed: of everything.  process: the class of our process, for planted mistakes.  venue: of places.VENUES."""
 
-    def __init__(self, seed: int, process: type[Process] = Process, plan: Plan | None = None) -> None:
-        self.seed, self.plan = seed, plan or Plan.drawn(seed)
+    def __init__(
+        self, seed: int, process: type[Process] = Process, plan: Plan | None = None, venue: str = "binance"
+    ) -> None:
+        self.seed, self.plan, self.venue = seed, plan or Plan.drawn(seed), VENUES[venue]
         self.chance = random.Random(seed)
         self.weather = self.plan.weather
         self.now_ns = START_NS
@@ -121,42 +121,25 @@ class World:
         self.deaths = self.breaks = 0
         self._build_exchange()
         self.disk = Disk(self.auditor.wrote)
-        self.key = signer("binance", b"c2VjcmV0MQ==")[1]
+        self.key = signer(venue, b"c2VjcmV0MQ==")[1]
 
     def _build_exchange(self) -> None:
-        listing = Listing(INSTRUMENT, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
-        venue = new_venue(listing, 1, BackgroundMarket.people, Binance.publish)
+        instrument, dialect = self.venue.instrument, self.venue.dialect
+        listing = Listing(instrument, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
+        venue = new_venue(listing, 1, BackgroundMarket.people, dialect.publish)
         rates = BackgroundRates(per_s=self.plan.per_s, resting=60, distance_ticks=6.0, walk_ticks=8.0, taking=0.3)
         market = self.market = BackgroundMarket(venue, listing, START_NS, 6_000_000, rates, self.seed)
         self.account = Account("ours", "key1", "c2VjcmV0MQ==")
-        self.house = House([listing], [self.account], [market], Binance.fees_in, Binance.publish)
-        self.house.deposit(1, "USDT", Decimal(1_000_000))
+        self.house = House([listing], [self.account], [market], dialect.fees_in, dialect.publish)
+        self.house.deposit(1, instrument.quote, Decimal(1_000_000))
         self.house.deposit(1, "BTC", Decimal(10))
-        self.dialect = Binance(self.house)
-        self.auditor = Auditor(ClientIds(RUN_ID), INSTRUMENT, 1, POSITION_MAX, ORDER_MAX, OPEN_MAX)
+        self.dialect = dialect(self.house)
+        self.auditor = Auditor(ClientIds(RUN_ID), instrument, 1, POSITION_MAX, ORDER_MAX, OPEN_MAX)
         self.house.listeners.append(self.auditor)
         self.house.advance(START_NS)
         # Somebody else trades on the account by hand.
         self.foreign = self.house.place(1, 0, 1, 100, 5_991_000, client_id="web_by_hand")
-        key = ("POST", "/api/v3/order")
-        name, weight, place = self.dialect.signed_methods[key]
-        self.dialect.signed_methods[key] = (name, weight, lambda account, params: self._moody(place, account, params))
-        self.dialect.by_name[name] = (key, self.dialect.signed_methods[key])
-
-    def _moody(self, place: Callable[..., Any], account: Account, params: dict[str, str]) -> Any:
-        """A new order at an exchange that has bad moments: busy, halted, too much asked, or done without saying so."""
-        if self.chance.random() < self.plan.refusals:
-            mood = self.chance.randrange(5)
-            if mood == 0:
-                raise Fail(-1008, "Server is currently overloaded with other requests.", 503)
-            if mood == 1:
-                raise Fail(-2010, "Market is closed.")
-            if mood == 4:
-                raise Fail(-1015, "Too many new orders; current limit is 50 orders per 10 SECOND.", 429)
-            if mood == 2:
-                place(account, params)
-            raise Fail(-1007, "Timeout waiting for response from backend server.", 504)
-        return place(account, params)
+        self.venue.moods(self.dialect, self.chance, lambda: self.plan.refusals)
 
     # --- time -----------------------------------------------------------------------------------------------------
     def later(self, ns: int, call: Callable[[], None]) -> None:
@@ -202,9 +185,10 @@ class World:
         late_ns = int(self.weather.spike_ms * MS) if self.weather.late else 0
         self._clear()
         self.run_until(self.now_ns + late_ns)  # what is late holds up what is behind it
-        self.run_until(self.now_ns + SETTLE_NS, self._quiet)
+        settle_ns = self.venue.settle_ns
+        self.run_until(self.now_ns + settle_ns, self._quiet)
         if not self._quiet():
-            raise Violation(f"not settled {SETTLE_NS // SECOND} s after the storm: {self._state()}")
+            raise Violation(f"not settled {settle_ns // SECOND} s after the storm: {self._state()}")
         # It trades on in fair weather, and is stopped in the middle of that.
         self.run_until(self.now_ns + int(self.chance.uniform(0.2, 1.0) * SECOND))
         process = self.process
@@ -266,7 +250,7 @@ class World:
         process = self.process
         assert process is not None
         try:
-            again = refold(INSTRUMENT, self.disk.parts)
+            again = refold(self.venue.instrument, self.disk.parts)
         except PinnacleError as error:
             raise Violation(f"the log does not replay: {error}") from None
         if again.unsaid().size:
@@ -280,7 +264,7 @@ class World:
     def _start(self) -> None:
         self._life += 1
         try:
-            self.process = self.process_of(INSTRUMENT, self.disk, "key1", self.key, self.now_ns + self._jumped_ns)
+            self.process = self.process_of(self.venue, self.disk, self.key, self.now_ns + self._jumped_ns)
         except Killed:
             self._die()
             return
@@ -333,7 +317,7 @@ class World:
             socket = self.sockets.get(name)
             for frame in one.sends:
                 if name == "api":
-                    self.auditor.left(frame)
+                    self.auditor.left(self.venue.frame(frame))
                 if socket is not None:
                     self._send(socket, frame)
             one.sends.clear()
@@ -348,8 +332,12 @@ class World:
             )  # type: ignore[misc]
         process.feed.fetches.clear()
         for call in process.gateway.calls:
+            self.auditor.left(self.venue.call(call))
             headers = {name.lower(): value for name, value in call.headers.items()}
-            self._http(call.method, call.path, headers, lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b))  # type: ignore[misc]
+            self._http(
+                call.method, call.path, headers, lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b), 0,
+                call.body,
+            )  # type: ignore[misc]  # fmt: skip
         process.gateway.calls.clear()
 
     def _fetched(self, process: Process, tag: str, status: int, body: bytes) -> None:
@@ -397,7 +385,7 @@ class World:
 
     def _send(self, socket: Socket, frame: bytes) -> None:
         """A frame leaves; at one of them the connection breaks, just before it arrives or just after."""
-        if socket.name == "api" and b"order." in frame and b"status" not in frame:
+        if socket.name == "api" and self.venue.about_order(frame):
             self._orders += 1
             if self._orders == self.plan.break_at_order:
                 if self.plan.break_before:
@@ -476,6 +464,7 @@ class World:
         headers: dict[str, str],
         back: Callable[[int, bytes], None],
         after_ns: int = 0,
+        body: bytes = b"",
     ) -> None:
         """A request by HTTP: it may be lost on the way there or back, which looks the same."""
         pipe = Pipe(self.chance, self.weather, self.later, True)
@@ -487,7 +476,7 @@ class World:
                 self.later(2 * SECOND, lambda: back(0, b"no answer"))
                 return
             self.house.advance(self.now_ns)
-            answer = self.dialect.request(Request(method, path, query, headers), self.now_ns)
+            answer = self.dialect.request(Request(method, path, query, headers, body), self.now_ns)
             if fate < 1.0:
                 self.later(2 * SECOND, lambda: back(0, b"no answer"))
             else:
