@@ -272,6 +272,10 @@ HOLD_NS = 2_000_000_000
 KILL_AGAIN_NS = 1_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
+# Pages of fills that one question may take; who traded more while nobody listened is told what is missing.
+FILL_PAGES_MAX = 20
+# Signed requests that wait for the one before them, at a venue whose nonces must arrive in order.
+REST_WAITING_MAX = 256
 # Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
 DELAYED_WRITES_MAX = 10_000
 # Executions of one symbol that aggregated trades are remembered of.
