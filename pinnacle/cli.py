@@ -283,6 +283,13 @@ def report(run: Path, as_json: bool) -> None:
 
 for _command in (data, doctor, keys, live, log, record, with_listen(simulate)):
     main.add_command(_command)
+main.add_command(data)
+main.add_command(keys)
+main.add_command(doctor)
+main.add_command(live)
+main.add_command(log)
+main.add_command(with_listen(simulate))
+main.add_command(record)
 
 
 def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: bool, quiet: bool) -> None:

@@ -32,6 +32,9 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     open (0: as the venue's file has it).  tape: keep the raw bytes too.  disk_free_mb: with less, the session ends.
     ca_file: a certificate authority to trust besides the system's.  proxy: http://HOST:PORT.
     venues: addresses by venue, for a local exchange.
+    notional_max: by venue, the most quote currency that open orders of one side may be worth; real orders need it.
+    loss_max: of one instrument, in its quote currency; more stops trading for good ("": never).  stale_s_max: a book
+    that is lost for longer stops trading for good (0: never).  Both are for real orders.
     """
 
     fsync: Literal["batch", "interval", "never"] = "interval"
@@ -45,3 +48,6 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ca_file: str = ""
     proxy: str = ""
     venues: dict[str, VenueAddress] = {}
+    notional_max: dict[str, str | int | float] = {}
+    loss_max: str | int | float = ""
+    stale_s_max: Annotated[float, Meta(ge=0, le=1e9)] = 0

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pinnacle.commands import screen
+from pinnacle.commands.keys import open_keys, unlocking
 from pinnacle.errors import OperatorError
 
 
@@ -34,34 +35,45 @@ def live() -> None:
 
 @live.command()
 @click.argument("config", required=False)
-@click.option("--paper/--real", default=True, show_default=True, help="Orders go to the simulated venue.")
+@click.option("--paper/--live", default=True, show_default=True, help="Orders go to the simulated venue, or are real.")
+@click.option("--i-understand", is_flag=True, help="With --live: real orders cost real money.")
+@click.option("--key", "names", multiple=True, metavar="VENUE/NAME", help="With --live: which key (default: default).")
 @click.option("--strategy", help="Strategy file, or the name of a shipped one.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the config.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the session; one that ended is gone on with.")
 @click.option("--headless", is_flag=True, help="No screen: a JSON object a line on standard output.")
 @click.option("--for", "stop_after_s", type=float, default=0, metavar="SECONDS", help="Stop by itself after this.")
+@unlocking
 def run(
     config: str | None,
     paper: bool,
+    i_understand: bool,
+    names: tuple[str, ...],
     strategy: str | None,
     settings: tuple[str, ...],
     out: Path | None,
     headless: bool,
     stop_after_s: float,
+    path: Path | None,
+    password_file: Path | None,
+    password_fd: int | None,
 ) -> None:
     """Run a strategy on the venues' feeds.
+
+    --live sends real orders, with keys from the vault (`pinnacle keys`) and a cap for each venue in the config
+    (live.notional_max); a session goes on as what it was begun as.
 
     CONFIG is a TOML file, or the name of a shipped one (live by default).  Ctrl-C cancels the quotes, seals the log and
     exits 0.  A session that was killed goes on when it is started again with the same --out.
     """
-    if not paper:
-        raise OperatorError(
-            "--real: orders to a real account are not sent by this version; leave it out to trade on paper"
-        )
-    from pinnacle.run.prepare_live import prepare_session
+    if not paper and not i_understand:
+        raise OperatorError("--live: sends real orders; say --i-understand with it, or leave it out to trade on paper")
+    from pinnacle.run.prepare_live import prepare_accounts, prepare_session
 
     say = Said(headless)
-    session = prepare_session(config, strategy, settings, out, "paper", say, stop_after_s)
+    session = prepare_session(config, strategy, settings, out, "paper" if paper else "live", say, stop_after_s)
+    if not paper:
+        prepare_accounts(session, names, lambda: open_keys(path, password_file, password_fd)[0])
     screen.say_if_compiling(headless)
     watcher = Watcher(session.out) if sys.stdout.isatty() and not headless else None
     say.file = session.out / "session.jsonl"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -81,6 +82,14 @@ class MarketEvent(NamedTuple):
         return bool(self.flags & e.LAST)
 
 
+@cache
+def _among(kinds: tuple[int, ...]) -> np.ndarray:
+    """bool[256]: whether a kind is among these."""
+    table = np.zeros(256, bool)
+    table[list(kinds)] = True
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What everyone may hear of one instrument after a step, in its order.
@@ -103,7 +112,7 @@ class Batch:
         rows, takers = self.rows, self.taker_ids
         sequence: np.ndarray = np.arange(self.first_sequence, self.first_sequence + rows.size)
         if kinds:
-            keep = np.isin(rows["kind"], kinds)
+            keep = _among(kinds)[rows["kind"]]
             rows, takers, sequence = rows[keep], takers[keep], sequence[keep]
         names = ("kind", "side", "price_ticks", "qty_lots", "order_id", "aux", "ts_ns", "flags")
         columns = [rows[name].tolist() for name in names]

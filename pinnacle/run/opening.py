@@ -6,7 +6,7 @@ A start is a recovery: a new folder is the case in which there is nothing to rec
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ from pinnacle.run.connections import fetch_text
 from pinnacle.run.keeper import Keeper, count
 from pinnacle.run.livelog import LiveLog
 from pinnacle.run.loop import Ear, Engine, Recorder
-from pinnacle.run.recovery import Files, check_same, fold_again, last_record, put_in_order, sealed_state
+from pinnacle.run.real_orders import Account, RealOrders
+from pinnacle.run.recovery import Files, all_records, check_same, fold_again, last_record, put_in_order, sealed_state
 from pinnacle.run.refold import Refold
 from pinnacle.run.settings import engine_state
 from pinnacle.transport.clock import Clock
@@ -76,6 +77,7 @@ class Opening:
     out: Path
     say: Callable[..., None]
     instruments: list[Instrument] = field(default_factory=list)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
 
     async def open(self, http: Http) -> Opened:
         """A session's log ready for appending, and who hears its events; what is there already is recovered."""
@@ -107,7 +109,14 @@ class Opening:
             ear = Recorder(log, int(last[0]["seq"]) + 1 if last.size else 0)
         else:
             begun = self._first_state() if state is None else state
-            ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, log)
+            if self.mode == "live":
+                told = [*all_records(files), *([unsaid] if unsaid.size else [])]
+                ear = RealOrders(
+                    self.config, self.where, self.instruments, self.strategy, begun, log, manifest.run_id,
+                    self.accounts, told,
+                )  # fmt: skip
+            else:
+                ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, log)
         return Opened(manifest, log, ear, Clock(int(last[0]["ts_ns"]) if last.size else 0), self.instruments)
 
     def _first_state(self) -> np.ndarray:

@@ -10,8 +10,43 @@ from pinnacle.config import apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
 from pinnacle.errors import OperatorError
 from pinnacle.resources import find_file
+from pinnacle.run.real_orders import Account, limits_of
 from pinnacle.run.session import Session
-from pinnacle.venues.venues import venue
+from pinnacle.vault.vault import Vault
+from pinnacle.venues.credentials import signer
+from pinnacle.venues.venues import gateway_address, venue
+
+
+def prepare_accounts(session: Session, names: Sequence[str], vault: Callable[[], Vault]) -> None:
+    """Keys for a session with real orders.  names: VENUE/NAME of those that are not called "default".
+
+    Raises OperatorError for a venue that takes no orders, a cap or key that is missing, a key that may not trade.  The
+    vault is opened last, so that its password is asked for only where all else fits.
+    """
+    venues = venue_table_of(session)
+    chosen = dict.fromkeys(venues, "default")
+    for name in names:
+        place, _, key = name.partition("/")
+        if place not in chosen or not key:
+            raise OperatorError(f"--key {name}: must be VENUE/NAME, with a venue of the config: {', '.join(chosen)}")
+        chosen[place] = key
+    for name in venues:
+        gateway_address(name)
+        limits_of(session.config, name, session.where)
+    opened = vault()
+    accounts = {}
+    for place, key in chosen.items():
+        found = opened.key(place, key)
+        if found.permissions != "trade":
+            raise OperatorError(f"{found.label} was added for reading; add a key that may trade, or trade on paper")
+        accounts[place] = Account(found.api_key, signer(place, found.secret.reveal())[1], found.passphrase.reveal())
+    session.accounts = accounts
+    opened.wipe()
+
+
+def venue_table_of(session: Session) -> list[str]:
+    """The venues of a session that trade."""
+    return list(dict.fromkeys(one.venue for one in session.config.instruments))
 
 
 def prepare_session(
@@ -23,7 +58,7 @@ def prepare_session(
     say: Callable[..., None],
     stop_after_s: float = 0,
 ) -> Session:
-    """A session that is ready to run.  mode: "paper" or "record".  Raises OperatorError for what does not fit."""
+    """A session that is ready to run.  mode: "paper", "live" or "record".  Raises OperatorError."""
     path = find_file(config or "live", None, "configs", ".toml")
     where = config or path.name
     raw = read_toml(path)

@@ -6,7 +6,7 @@ half way.  What is whole is kept; what the last input makes and the tear took is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,6 +130,12 @@ def _last_seq(sealed: Path) -> int:
     rows = segment_info(sealed).rows
     last = [int(records["seq"][-1]) for records in read_segment(sealed, max(0, rows - 1)) if records.size]
     return last[-1] if last else -1
+
+
+def all_records(files: Files) -> Iterator[np.ndarray]:
+    """Every record of a log, in order."""
+    for path in files.paths:
+        yield from read_segment(path) if path.suffix == SEGMENT_SUFFIX else read_journal(path, live=True)
 
 
 def last_record(files: Files) -> np.ndarray:

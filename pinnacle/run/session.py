@@ -11,7 +11,7 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,23 +35,25 @@ from pinnacle.event import (
 )
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import NEVER
-from pinnacle.limits import STOP_S_MAX, TICK_S
+from pinnacle.limits import REAL_STOP_S_MAX, STOP_S_MAX, TICK_S
 from pinnacle.log.manifest import (
     Manifest,
     write_manifest,
 )
 from pinnacle.run.backtest import now_text
 from pinnacle.run.connections import FeedConnection
+from pinnacle.run.gateway_connection import GatewayConnection
 from pinnacle.run.livelog import FolderLock
 from pinnacle.run.loop import Engine
 from pinnacle.run.opening import Opening, address_of
+from pinnacle.run.real_orders import Account, RealOrders
 from pinnacle.run.settings import venue_table
 from pinnacle.run.tapefile import TapeFile
 from pinnacle.transport.control import ControlServer
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
-from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_NAMES, CAUSE_START, Followed
-from pinnacle.venues.venues import venue
+from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_NAMES, CAUSE_START, Address, Followed
+from pinnacle.venues.venues import gateway_address, venue
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
 _EMPTY = empty(0)
@@ -71,6 +73,7 @@ class Session:
     stop_after_s: float = 0
     seed: int = 0
     instruments: list[Instrument] = field(default_factory=list)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
 
     def run(self) -> Manifest:
         """Run until it is stopped; the log is sealed afterwards.  Raises PinnacleError for what ended it otherwise."""
@@ -97,7 +100,9 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = NEVER
         async with Http(self._route) as http:
-            opened = await Opening(self.config, self.where, self.mode, self.strategy, self.out, self.say).open(http)
+            opened = await Opening(
+                self.config, self.where, self.mode, self.strategy, self.out, self.say, accounts=self.accounts
+            ).open(http)
             self.manifest, self.log, self.ear, self.clock = opened.manifest, opened.log, opened.ear, opened.clock
             self.instruments = opened.instruments
             tape = self._tape()
@@ -115,15 +120,18 @@ class Session:
     def _begin(self) -> None:
         """First of all every book is stale: nothing was heard yet."""
         now_ns = self.clock.now_ns()
+        if isinstance(self.ear, RealOrders):
+            self.ear.begin(now_ns, self.say)
         if isinstance(self.ear, Engine):
             expired = self.ear.begin(now_ns)
             if expired:
                 self.say("expired", orders=expired, why="the simulated venue ended with its process")
+        if isinstance(self.ear, Engine | RealOrders):
             told = self.ear.told()
             if told["killed"]:
                 self.say("stopping", why="it was being stopped when it ended")
                 self._stop.set()
-            elif told["paused"]:
+            elif told["paused"] and not isinstance(self.ear, RealOrders):
                 self.say("paused", why="the operator paused it, and has to resume it")
         self._all_links(LINK_DOWN, CAUSE_START, now_ns)
         self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
@@ -151,6 +159,36 @@ class Session:
                 )  # fmt: skip
         return connections
 
+    def _gateways(self, http: Http) -> list[GatewayConnection]:
+        """The accounts' connections, where orders are real."""
+        if not isinstance(self.ear, RealOrders):
+            return []
+        ear, chance = self.ear, random.Random(self.seed or None)
+
+        def heard(now_ns: int) -> None:
+            if not self._over:
+                ear.heard(now_ns)
+                if not self._failure:
+                    ear.failed()
+
+        made = []
+        for name, gateway in ear.gateways().items():
+            public, own = gateway_address(name), self.config.live.venues.get(name)
+            address = public if own is None else Address(own.websocket or public.websocket, own.rest or public.rest)
+            made.append(
+                GatewayConnection(
+                    f"{name}/account", gateway, address, self._route, http, self.clock,
+                    random.Random(chance.getrandbits(64)), heard, self._fail, self.say,
+                )
+            )  # fmt: skip
+
+        def flush() -> None:
+            for one in made:
+                one.do_wishes()
+
+        ear.flush = flush
+        return made
+
     def _tape(self) -> TapeFile | None:
         if not self.config.live.tape:
             return None
@@ -162,6 +200,8 @@ class Session:
         if self._over:
             return  # a connection that ends after the log
         self.ear.hear(events, now_ns)
+        if isinstance(self.ear, RealOrders) and not self._failure:
+            self.ear.failed()
         due_ns = self.ear.due_ns()
         if due_ns < self._timer_ns:
             if self._timer is not None:
@@ -184,13 +224,14 @@ class Session:
     async def _converse(self, http: Http, tape: TapeFile | None) -> None:
         """Connect, listen, and let time go by until it is stopped."""
         feeds = self._feeds(http, tape)
-        self._connections = feeds
+        gateways = self._gateways(http)
+        self._connections: list[FeedConnection | GatewayConnection] = [*feeds, *gateways]
         control = ControlServer(self.out, self._answer)
         await control.start()
         # The first call has loaded or compiled what it needs.
         self.hear(_EMPTY, self.clock.now_ns())
-        tasks = [asyncio.create_task(feed.connection.run()) for feed in feeds]
-        ticking = asyncio.create_task(self._ticks(feeds))
+        tasks = [asyncio.create_task(one.connection.run()) for one in self._connections]
+        ticking = asyncio.create_task(self._ticks(self._connections))
         for task in (*tasks, ticking):
             task.add_done_callback(self._task_done)
         with contextlib.suppress(TimeoutError):
@@ -198,6 +239,8 @@ class Session:
         try:
             if self._failure is None:
                 await self._pull_quotes()
+            if isinstance(self.ear, RealOrders):
+                await self._drain(self.ear)
         finally:
             control.close()
             for task in (ticking, *tasks):
@@ -223,7 +266,24 @@ class Session:
             await asyncio.sleep(0.01)
             self.hear(_EMPTY, self.clock.now_ns())
 
-    async def _ticks(self, feeds: list[FeedConnection]) -> None:
+    async def _drain(self, ear: RealOrders) -> None:
+        """Whatever ended the session, its real orders must end too, and be heard to."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + REAL_STOP_S_MAX
+        if self._failure is not None:
+            ear.stop(self.clock.now_ns())
+        while ear.open_orders() and loop.time() < deadline:
+            await asyncio.sleep(0.05)
+            now_ns = self.clock.now_ns()
+            ear.trader.tick(now_ns)
+            ear.flush()
+        if ear.open_orders():
+            self.say(
+                "orders may rest", orders=ear.open_orders(),
+                why=f"no end of them was heard in {REAL_STOP_S_MAX:.0f} s: look at the venue, and cancel there",
+            )  # fmt: skip
+
+    async def _ticks(self, feeds: Sequence[FeedConnection | GatewayConnection]) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             jumped_ns = self.clock.check()
@@ -255,6 +315,10 @@ class Session:
 
     def _operator(self, kind: int) -> None:
         now_ns = self.clock.now_ns()
+        if isinstance(self.ear, RealOrders):
+            self.ear.operator(kind, now_ns)
+            self.say("operator", said=KIND_NAMES[kind])
+            return
         event = empty(1)
         event["ts_ns"], event["kind"], event["flags"] = now_ns, kind, LAST
         self.hear(event, now_ns)
@@ -290,7 +354,7 @@ class Session:
             self._over = True
             self.log.finish()
             manifest.status = "complete"
-            if isinstance(self.ear, Engine):
+            if isinstance(self.ear, Engine | RealOrders):
                 manifest.fingerprint = self.ear.fingerprint()
             manifest.counts["heard"] = manifest.counts.get("inputs", 0)
             manifest.informational.ended = now_text()

@@ -63,6 +63,8 @@ class Trader:
         self._lane, self._market = state[0]["lane"], state[0]["market"]
         self._every_ns, self._timer_ns = timer_every_ns, int(NEVER)
         self.failed: DiskError | None = None
+        # Compiled or loaded now, while nothing has been heard.
+        fold(state[0], empty(0), 0, quote, self._out[0])
 
     def begin(self, now_ns: int, recovered: bool = False) -> None:
         """Before the first event.  recovered: what the engine believes open is the desks' to find out about."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import aiohttp
+from yarl import URL
 
 from pinnacle.limits import HTTP_BYTES_MAX, HTTP_S_MAX
 from pinnacle.transport.websocket import Route
@@ -33,12 +35,19 @@ class Http:
         assert self._session is not None
         await self._session.close()
 
-    async def call(self, method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def call(
+        self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """(status, body) of one request; (0, why) where no answer came.  Never raises for what the world does."""
         assert self._session is not None
         try:
             async with self._session.request(
-                method, url, data=body or None, proxy=self._route.proxy or None, allow_redirects=False
+                method,
+                URL(url, encoded=True) if headers else url,
+                data=body or None,
+                headers=headers,
+                proxy=self._route.proxy or None,
+                allow_redirects=False,
             ) as answer:
                 parts, size = [], 0
                 async for part in answer.content.iter_chunked(1 << 16):

@@ -67,6 +67,8 @@ LIFE_NS = (24 * 3600 - 900) * 1_000_000_000
 READY_NS_MAX = 5_000_000_000
 # Requests without an answer are forgotten then; their owner has long given them up.
 PENDING_NS_MAX = 60_000_000_000
+# The limit of new orders: cancels and questions are still taken.
+_TOO_MANY_ORDERS = "-1015 "
 REQUESTS = {PLACE_COST: answers.PLACE, CANCEL_COST: answers.CANCEL, REPLACE_COST: answers.REPLACE}
 ASKS = (ASK_ORDER, ASK_OPEN, ASK_FILLS, ASK_BALANCES)
 _malformed = (msgspec.MsgspecError, HistoryError, ValueError, KeyError, ArithmeticError, RecursionError)
@@ -127,7 +129,7 @@ class BinanceGateway:
         self._answers = answers.Answers(self.followed, ids.order_id)
         self._pending: dict[str, _Pending] = {}
         self._count = 0
-        self._up = False
+        self._up = self._subscribed = False
         self._away_ns: int | None = None  # the venue's clock less ours
         self._opened_ns = self._heard_ns = self._time_ns = self._unready_ns = 0
 
@@ -137,6 +139,7 @@ class BinanceGateway:
 
     def opened(self, ts_ns: int) -> None:
         self._up, self.ready, self.restart = True, False, ""
+        self._subscribed = False
         self._opened_ns = self._heard_ns = self._unready_ns = ts_ns
         self._pending = {}
         self.sends.clear()
@@ -294,7 +297,7 @@ class BinanceGateway:
         if refusal is not None:
             self._refused(pending, refusal, error, ts_ns)
         elif what == SUBSCRIBE:
-            self.ready = True
+            self.ready = self._subscribed = True
         elif what in ASKS:
             try:
                 self.said.append(self._shown(pending, result))
@@ -306,7 +309,7 @@ class BinanceGateway:
 
     def _refused(self, pending: _Pending, refusal: tuple[int, str, str], error: bytes, ts_ns: int) -> None:
         kind, cause, words = refusal
-        if cause == "rate_limit":
+        if cause == "rate_limit" and not words.startswith(_TOO_MANY_ORDERS):
             self.retry_ns = max(self.retry_ns, ts_ns + _retry_after_ns(error))
         elif cause == "clock":
             self._away_ns = None
@@ -343,7 +346,9 @@ class BinanceGateway:
             return
         known = self._away_ns is not None
         self._away_ns = server_ns - (sent_ns + ts_ns) // 2
-        if not known and self._up and not self.ready:
+        if self._subscribed:
+            self.ready = self.ready or not (known or self.restart)
+        elif not known and self._up:
             params: Params = {}
             self._send(_Pending(SUBSCRIBE, ts_ns), params, ts_ns)
 
@@ -407,6 +412,13 @@ class BinanceGateway:
 
     def _tally(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: BinanceKey, passphrase: bytes = b""
+) -> BinanceGateway:
+    """The gateway of one account; the venue has no passphrases."""
+    return BinanceGateway(followed, ids, api_key, key)
 
 
 def _step(kind: int, order: Order, cause: str) -> Step:

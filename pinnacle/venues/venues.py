@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pinnacle.errors import OperatorError
 from pinnacle.instrument import Instrument
 from pinnacle.venues.feed import Address, Feed, Followed
+from pinnacle.venues.gateway import Gateway
 
 VENUES = {
     "binance": "pinnacle.venues.binance",
@@ -25,6 +26,15 @@ VENUES = {
 OTHER_PROTOCOLS = {
     "coinbase": (('"channel":', "pinnacle.venues.coinbase_advanced"),),
     "gemini": (('"subscriptions":', "pinnacle.venues.gemini_2021"),),
+}
+
+
+# Who speaks for an account at which venue; those without a line take no real orders yet.
+GATEWAYS = {
+    "binance": "pinnacle.venues.binance_gateway",
+    "coinbase": "pinnacle.venues.coinbase_gateway",
+    "coinbase-advanced": "pinnacle.venues.coinbase_advanced_gateway",
+    "gemini": "pinnacle.venues.gemini_gateway",
 }
 
 
@@ -48,6 +58,24 @@ def venue(name: str) -> Venue:
     if name not in VENUES:
         raise OperatorError(f"venue {name!r} is not known; known are {', '.join(VENUES)}")
     return cast(Venue, import_module(VENUES[name]))
+
+
+def gateway_of(name: str) -> Callable[..., Gateway]:
+    """Makes a gateway: (followed, client ids, id of the key, what signs, passphrase).  Raises OperatorError."""
+    return cast("Callable[..., Gateway]", _gateway_module(name).gateway)
+
+
+def gateway_address(name: str) -> Address:
+    """The public hosts of a venue's private side."""
+    return cast(Address, _gateway_module(name).ADDRESS)
+
+
+def _gateway_module(name: str) -> Any:
+    if name not in GATEWAYS:
+        raise OperatorError(
+            f"real orders at {name} are not sent by this version, only at {', '.join(GATEWAYS)}; trade it on paper"
+        )
+    return import_module(GATEWAYS[name])
 
 
 def recorded_feeds(name: str, followed: Sequence[Followed], asked: str) -> Sequence[Feed]:

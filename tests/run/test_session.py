@@ -210,7 +210,7 @@ def test_refusals(tmp_path: Path, config: Path) -> None:
         assert "another config" in refused(other)
         other = pinnacle("live", "run", config, "--out", out, "--headless", "--strategy", "grid")
         assert "another" in refused(other)
-    assert "--real" in refused(pinnacle("live", "--real", config))
+    assert "--i-understand" in refused(pinnacle("live", "--live", config))
     assert "nowhere" in refused(pinnacle("live", "run", config, "--set", "instruments.0.venue=nowhere"))
     unknown = tmp_path / "unknown.toml"
     unknown.write_text(CONFIG.replace('tick = "0.01"\nlot = "0.01"\n', ""))

@@ -1,7 +1,7 @@
 """The network of a storm: messages that are late, lost, doubled and swapped, and connections that break.
 
 What a client sends is delayed or lost, never doubled: TLS shows a receiver no message twice, and an order doubled by
-the network would be its second order.  What it hears is doubled and swapped all the same, because venues do that.
+the network would be the network's second order.  What it hears is doubled and swapped, because venues do that.
 """
 
 from __future__ import annotations

@@ -34,17 +34,15 @@ class Killed(BaseException):
 
 
 class Disk:
-    """What was written, in whole appends: the journal proves that a torn one is dropped whole.
-
-    wrote: told of what is durable.  kill_after: appends after which the process dies, 0 for never; torn: the last one
-    is lost with it.  fail_after: appends after which the disk is full.
-    """
+    """What was written.  wrote: told of what is durable.  kill_after: appends after which the process dies, 0 for
+    never, having written but not yet acted; torn: only that share of the last append's records is kept.  fail_after:
+    appends after which the disk is full."""
 
     def __init__(self, wrote: Callable[[np.ndarray], None]) -> None:
         self.parts: list[np.ndarray] = []
         self.wrote = wrote
         self.kill_after = self.fail_after = 0
-        self.torn = False
+        self.torn = 1.0
 
     def append(self, records: np.ndarray) -> None:
         if self.fail_after:
@@ -54,19 +52,12 @@ class Disk:
                 raise DiskError("the disk is full")
         dies = self.kill_after == 1
         self.kill_after = max(0, self.kill_after - 1)
-        if dies and self.torn:
-            raise Killed
-        self.parts.append(records.copy())
-        self.wrote(records)
+        kept = records[: int(records.size * self.torn)] if dies else records
+        if kept.size:
+            self.parts.append(kept.copy())
+            self.wrote(kept)
         if dies:
             raise Killed
-
-    def tear(self, chance: float) -> None:
-        """Outputs at the end of the last append that the tear took with it."""
-        last = self.parts[-1]
-        outputs = int(np.argmax(last[::-1]["kind"] < 128))
-        keep = last.size - int(outputs * chance)
-        self.parts[-1] = last[:keep]
 
 
 _STRATEGY: list[tuple[Strategy, int]] = []

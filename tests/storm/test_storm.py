@@ -17,7 +17,7 @@ from tests.storm.world import World
 WORLDS = int(os.environ.get("PINNACLE_STORM_WORLDS", "60"))
 FIRST_SEED = int(os.environ.get("PINNACLE_STORM_SEED", "1"))
 # Worlds in which a planted mistake must show itself.
-TRIES = 60
+TRIES = 40
 
 
 @pytest.mark.parametrize("part", range(6))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,7 @@ from tests.storm.process import OPEN_MAX, ORDER_MAX, POSITION_MAX, RUN_ID, Disk,
 
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
-VENUE_TICK_NS, OUR_TICK_NS = 20 * MS, 50 * MS
+VENUE_TICK_NS, OUR_TICK_NS = 40 * MS, 50 * MS
 # After the weather cleared: until everything is settled, and until a kill has cancelled everything.
 SETTLE_NS, KILL_NS = 25 * SECOND, 2 * SECOND
 INSTRUMENT = Instrument("binance", "BTCUSDT", Decimal("0.01"), Decimal("0.00001"), base="BTC", quote="USDT")
@@ -50,7 +50,7 @@ class Plan:
     jumps: list[tuple[float, float]] = field(default_factory=list)  # (when, by how many seconds)
     kills: list[float] = field(default_factory=list)
     kill_at_append: int = 0
-    torn: bool = False
+    torn: float = 1.0
     disk_full_after: int = 0
     refusals: float = 0.0
     per_s: float = 150.0
@@ -73,7 +73,7 @@ class Plan:
             spike_ms=chance.choice((50.0, 400.0, 2_000.0, 5_000.0)), http_lost=some(0.4),
             latency_ms=chance.choice((0.5, 3.0, 15.0)),
         )  # fmt: skip
-        plan = Plan(seconds, weather, refusals=some(0.2), per_s=chance.choice((60.0, 150.0, 300.0)))
+        plan = Plan(seconds, weather, refusals=some(0.2), per_s=chance.choice((40.0, 100.0, 200.0)))
         if chance.random() < trouble:
             plan.breaks = [(when, chance.choice(("api", "feed", "api"))) for when in times(3)]
         if chance.random() < trouble:
@@ -83,7 +83,7 @@ class Plan:
         if chance.random() < trouble:
             plan.kills = times(2)
         if chance.random() < 0.5 * trouble:
-            plan.kill_at_append, plan.torn = chance.randint(5, 400), chance.random() < 0.5
+            plan.kill_at_append, plan.torn = chance.randint(5, 400), chance.choice((0.0, 0.5, 1.0))
         if chance.random() < 0.15 * trouble:
             plan.disk_full_after = chance.randint(50, 400)
         return plan
@@ -127,7 +127,7 @@ class World:
         listing = Listing(INSTRUMENT, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
         venue = new_venue(listing, 1, BackgroundMarket.people, Binance.publish)
         rates = BackgroundRates(per_s=self.plan.per_s, resting=60, distance_ticks=6.0, walk_ticks=8.0, taking=0.3)
-        market = BackgroundMarket(venue, listing, START_NS, 6_000_000, rates, self.seed)
+        market = self.market = BackgroundMarket(venue, listing, START_NS, 6_000_000, rates, self.seed)
         self.account = Account("ours", "key1", "c2VjcmV0MQ==")
         self.house = House([listing], [self.account], [market], Binance.fees_in, Binance.publish)
         self.house.deposit(1, "USDT", Decimal(1_000_000))
@@ -144,13 +144,15 @@ class World:
         self.dialect.by_name[name] = (key, self.dialect.signed_methods[key])
 
     def _moody(self, place: Callable[..., Any], account: Account, params: dict[str, str]) -> Any:
-        """A new order at an exchange that has bad moments: busy, halted, or done without being able to say so."""
+        """A new order at an exchange that has bad moments: busy, halted, too much asked, or done without saying so."""
         if self.chance.random() < self.plan.refusals:
-            mood = self.chance.randrange(4)
+            mood = self.chance.randrange(5)
             if mood == 0:
                 raise Fail(-1008, "Server is currently overloaded with other requests.", 503)
             if mood == 1:
                 raise Fail(-2010, "Market is closed.")
+            if mood == 4:
+                raise Fail(-1015, "Too many new orders; current limit is 50 orders per 10 SECOND.", 429)
             if mood == 2:
                 place(account, params)
             raise Fail(-1007, "Timeout waiting for response from backend server.", 504)
@@ -197,7 +199,9 @@ class World:
         for when in plan.kills:
             self.later(int(when * SECOND), self._kill)
         self.run_until(START_NS + int(plan.seconds * SECOND))
+        late_ns = int(self.weather.spike_ms * MS) if self.weather.late else 0
         self._clear()
+        self.run_until(self.now_ns + late_ns)  # what is late holds up what is behind it
         self.run_until(self.now_ns + SETTLE_NS, self._quiet)
         if not self._quiet():
             raise Violation(f"not settled {SETTLE_NS // SECOND} s after the storm: {self._state()}")
@@ -205,6 +209,8 @@ class World:
         self.run_until(self.now_ns + int(self.chance.uniform(0.2, 1.0) * SECOND))
         process = self.process
         assert process is not None
+        # Nobody takes any more: what is left resting is seen to rest.
+        self.market._rates = replace(self.market._rates, taking=0.0)
         process.safety.operator(e.OPERATOR_KILL, self.our_ns())
         self._turn(lambda: process.trader.tick(self.our_ns()))
         self.run_until(self.now_ns + KILL_NS, lambda: not self._ours_open() and process.trader.open_orders() == 0)
@@ -313,8 +319,6 @@ class World:
         for socket in list(self.sockets.values()):
             self._close_theirs(socket)
         self.sockets = {}
-        if self.disk.parts and self.chance.random() < 0.5:
-            self.disk.tear(self.chance.random())
         self.later(int(self.chance.uniform(0.05, 0.4) * SECOND), self._start)
 
     def _jump(self, by_s: float) -> None:
