@@ -376,6 +376,13 @@ class CoinbaseAdvancedGateway(AccountConnection):
         self.said.append(Answer(number, what, standings=tuple(pending.standings), balances=tuple(pending.balances)))
 
 
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: PrivateKey, passphrase: bytes = b""
+) -> CoinbaseAdvancedGateway:
+    """The gateway of one account; the venue has no passphrases here."""
+    return CoinbaseAdvancedGateway(followed, ids, api_key, key)
+
+
 def _words(body: bytes) -> str:
     """The beginning of what the venue said."""
     return body[:160].decode("utf-8", "replace")

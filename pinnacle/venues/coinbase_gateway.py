@@ -42,7 +42,7 @@ from pinnacle.venues.private.coinbase import PrivateSide, cause_of, failure
 from pinnacle.venues.private.said import Balance, Note, Step
 from pinnacle.venues.signing import coinbase_exchange_headers, coinbase_exchange_subscribe
 
-__all__ = ["ADDRESS", "CoinbaseGateway"]
+__all__ = ["ADDRESS", "CoinbaseGateway", "gateway"]
 MS = 1_000_000
 
 
@@ -254,3 +254,10 @@ class CoinbaseGateway(AccountConnection):
             more = self.paged(pending, steps, count >= FILLS_PAGE)
             if not more or not self._send(pending, "GET", self._fills_path(pending), ts_ns):
                 self.shown_fills(pending)
+
+
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+) -> CoinbaseGateway:
+    """The gateway of one account."""
+    return CoinbaseGateway(followed, ids, api_key, key, passphrase.decode())

@@ -51,7 +51,7 @@ from pinnacle.venues.private.gemini import PrivateSide, refusal_of
 from pinnacle.venues.private.said import Balance, Note, Step
 from pinnacle.venues.signing import gemini_headers, gemini_websocket_headers
 
-__all__ = ["ADDRESS", "GeminiGateway"]
+__all__ = ["ADDRESS", "GeminiGateway", "gateway"]
 MS, SECOND = 1_000_000, 1_000_000_000
 # The unit of nonces.  The venue's pages say seconds; milliseconds were seen to be taken, and seconds would allow one
 # request a second.
@@ -111,9 +111,7 @@ class GeminiGateway(AccountConnection):
 
     # --- the connection -------------------------------------------------------------------------------------------
     def opening(self, ts_ns: int) -> Mapping[str, str] | None:
-        """A signed handshake, once no signed request is out that could overtake it."""
-        if self._out and ts_ns - self._out_ns < ANSWER_NS_MAX:
-            return None
+        """A signed handshake.  One signed request may be out, and is refused if the handshake overtakes it."""
         self._opening_ns = ts_ns
         nonce = self._nonces.next(self.clock_ns(ts_ns))
         return gemini_websocket_headers(self._api_key, self._key, str(nonce))
@@ -377,6 +375,13 @@ class GeminiGateway(AccountConnection):
                 self.said.append(Note("fills_cut", f"{text}, not from {pending.first_id}"))
         self.paged(pending, steps, False)
         self.shown_fills(pending)
+
+
+def gateway(
+    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+) -> GeminiGateway:
+    """The gateway of one account; the venue has no passphrases."""
+    return GeminiGateway(followed, ids, api_key, key)
 
 
 def _words(body: bytes) -> str:
