@@ -3,7 +3,9 @@ PYTHON ?= .venv/bin/python
 WORLDS ?= 100
 SEED ?= 1
 JOBS ?= 2
+# The venue: binance, coinbase, coinbase-advanced, gemini.
+PLACE ?= binance
 
 .PHONY: storm
 storm:
-	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS)
+	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS) --place $(PLACE)

@@ -125,6 +125,7 @@ class GeminiGateway(AccountConnection):
     def tick(self, ts_ns: int) -> None:
         if self.up and self.time_due(ts_ns):
             self._ask_time(ts_ns)
+        self._signed_ns = self._signed_ns or ts_ns  # not at once: the connection is about to be opened
         if self._beat_ns and ts_ns - self._signed_ns >= self._beat_ns and not self._waiting and not self._out:
             self._queue(Pending(HEARTBEAT, ts_ns), entry.HEARTBEAT_PATH, {}, ts_ns)
         self._release(ts_ns)

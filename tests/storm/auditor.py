@@ -6,9 +6,6 @@ beliefs from the records as they reach the disk.  Every rule is checked at the e
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import numpy as np
 
 from pinnacle import event as e
@@ -16,6 +13,7 @@ from pinnacle.dialects.market import Batch
 from pinnacle.dialects.orders import Happened, Update
 from pinnacle.instrument import Instrument
 from pinnacle.venues.client_id import ClientIds
+from tests.storm.places import Left
 
 ENDS = (e.ORDER_REJECTED, e.ORDER_CANCELLED, e.ORDER_EXPIRED)
 STALE = (e.LINK_DOWN, e.LINK_GAP, e.LINK_STALE)
@@ -119,15 +117,14 @@ class Auditor:
             raise Violation(f"{len(self.open_lots)} orders are open, beyond {self.open_max}")
 
     # --- what left ------------------------------------------------------------------------------------------------
-    def left(self, frame: bytes) -> None:
-        """A frame of the private connection that leaves the process."""
-        said = msgspec.json.decode(frame)
-        if said["method"] == "order.place":
-            self.ordered(said["params"])
+    def left(self, order: Left | None) -> None:
+        """Something leaves the process by the private side: an order, or not."""
+        if order is not None:
+            self.ordered(order)
 
-    def ordered(self, params: dict[str, Any]) -> None:
+    def ordered(self, order: Left) -> None:
         """An order that leaves the process."""
-        name = params["newClientOrderId"]
+        name = order.client_id
         if name in self.sent:
             raise Violation(f"{name} was sent twice")
         self.sent.add(name)
@@ -140,8 +137,8 @@ class Auditor:
             self.instrument.price_text(int(record["price_ticks"])),
             self.instrument.qty_text(int(record["qty_lots"])),
         )
-        if (params["side"], params["price"], params["quantity"]) != wanted:
-            raise Violation(f"{name} is not what was decided: {params}")
+        if (order.side, order.price, order.quantity) != wanted:
+            raise Violation(f"{name} is not what was decided: {order}")
         if not (self.live and self.book_live):
             raise Violation(f"{name} was sent on a stale book")
         if self.killed:

@@ -18,11 +18,10 @@ from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import WAKE_FEED, WAKE_ORDER, WAKE_TIMER, new_state
 from pinnacle.run.refold import Refold
 from pinnacle.run.trader import Trader
-from pinnacle.venues.binance import feeds
-from pinnacle.venues.binance_gateway import ADDRESS, BinanceGateway
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
 from tests.storm.auditor import Violation
+from tests.storm.places import Place
 
 RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
 POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
@@ -98,15 +97,15 @@ def refold(instrument: Instrument, parts: list[np.ndarray]) -> Refold:
 
 
 class Process:
-    """One life of our process.  key: what signs."""
+    """One life of our process, at one place.  key: what signs."""
 
     desk_of: type[Desk] = Desk
 
-    def __init__(self, instrument: Instrument, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
-        self.rows = Rows()
+    def __init__(self, place: Place, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
+        self.rows, instrument = Rows(), place.instrument
         followed = Followed(instrument, 0, 0, depth=100)
-        self.feed = feeds([followed], ADDRESS)[0]
-        self.gateway = BinanceGateway([followed], ClientIds(RUN_ID), api_key, key)
+        self.feed = place.feeds([followed])
+        self.gateway = place.gateway([followed], ClientIds(RUN_ID), api_key, key, b"phrase1")
         self.safety, memory = Safety(), Memory()
         loaded, quote = strategy()
         recovered = bool(disk.parts)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.storm.auditor import Violation
 from tests.storm.mistakes import MISTAKES
+from tests.storm.places import PLACES
 from tests.storm.world import World
 
 WORLDS = int(os.environ.get("PINNACLE_STORM_WORLDS", "60"))
@@ -30,6 +31,20 @@ def test_no_rule_is_broken_in_any_world(part: int) -> None:
             world.run()
         except Violation as violation:
             pytest.fail(f"{violation}\nrepeat: make storm WORLDS=1 SEED={seed}")
+        orders += len(world.auditor.sent)
+    assert orders > 0
+
+
+@pytest.mark.parametrize("place", sorted(PLACES.keys() - {"binance"}))
+def test_no_rule_is_broken_at_another_venue(place: str) -> None:
+    """The same worlds where orders go by REST, where fills are told in sums only, where the socket's end cancels."""
+    orders = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + max(4, WORLDS // 15)):
+        world = World(seed, place=PLACES[place])
+        try:
+            world.run()
+        except Violation as violation:
+            pytest.fail(f"{violation}\nrepeat: make storm WORLDS=1 SEED={seed} PLACE={place}")
         orders += len(world.auditor.sent)
     assert orders > 0
 

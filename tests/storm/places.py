@@ -1,0 +1,125 @@
+"""Where a storm takes place: a venue's dialect and account, our feed and gateway for it, and what an order is there.
+
+The world, the weather and the auditor are the same at every venue; what differs is in one row.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from pinnacle.dialects.binance import Binance
+from pinnacle.dialects.coinbase import Coinbase
+from pinnacle.dialects.coinbase_advanced import CoinbaseAdvanced
+from pinnacle.dialects.dialect import Dialect
+from pinnacle.dialects.gemini import Gemini
+from pinnacle.dialects.orders import Account
+from pinnacle.instrument import Instrument
+from pinnacle.venues import binance_gateway, coinbase_advanced_gateway, coinbase_gateway, gemini_gateway
+from pinnacle.venues.binance import ADDRESS as BINANCE_ADDRESS
+from pinnacle.venues.credentials import signer
+from pinnacle.venues.signing import private_key
+from pinnacle.venues.venues import venue
+
+SECOND = 1_000_000_000
+SECRET = "c2VjcmV0MQ=="
+# A published example of an Ed25519 seed.
+SEED = base64.b64encode(bytes(range(32))).decode()
+
+
+@dataclass(frozen=True)
+class Left:
+    """An order that leaves the process, as the bytes say it."""
+
+    client_id: str
+    side: str
+    price: str
+    quantity: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """order_of: the order in what leaves (a frame, or method, path and body of a call), None if it is none.
+    settle_ns, kill_ns: as long as it may take until nothing is in doubt, and until a kill has cancelled everything:
+    longer where an order that did not arrive could still do so for long."""
+
+    name: str
+    symbol: str
+    quote: str
+    dialect: type[Dialect]
+    gateway: Callable[..., Any]
+    key: Callable[[], Any]
+    order_of: Callable[[str, bytes], Left | None]
+    public_key: str = ""
+    settle_ns: int = 25 * SECOND
+    kill_ns: int = 2 * SECOND
+
+    @property
+    def instrument(self) -> Instrument:
+        return Instrument(self.name, self.symbol, Decimal("0.01"), Decimal("0.00001"), base="BTC", quote=self.quote)
+
+    @property
+    def account(self) -> Account:
+        return Account("ours", "key1", SECRET, "phrase1", self.public_key)
+
+    def feeds(self, followed: list[Any]) -> Any:
+        """Our feed of the venue."""
+        module = venue(self.name)
+        return module.feeds(followed, BINANCE_ADDRESS if self.name == "binance" else module.ADDRESS)[0]
+
+
+def _binance(where: str, body: bytes) -> Left | None:
+    said = msgspec.json.decode(body) if where == "frame" else {}
+    if said.get("method") != "order.place":
+        return None
+    params = said["params"]
+    return Left(params["newClientOrderId"], params["side"], params["price"], params["quantity"])
+
+
+def _coinbase(where: str, body: bytes) -> Left | None:
+    if where != "POST /orders":
+        return None
+    said = msgspec.json.decode(body)
+    return Left(said["client_oid"], said["side"].upper(), said["price"], said["size"])
+
+
+def _advanced(where: str, body: bytes) -> Left | None:
+    if where != "POST /api/v3/brokerage/orders":
+        return None
+    said = msgspec.json.decode(body)
+    (limit,) = said["order_configuration"].values()
+    return Left(said["client_order_id"], said["side"], limit["limit_price"], limit["base_size"])
+
+
+def _gemini(where: str, body: bytes) -> Left | None:
+    said = msgspec.json.decode(body) if where == "frame" else {}
+    if said.get("method") != "order.place":
+        return None
+    params = said["params"]
+    return Left(params["clientOrderId"], params["side"], params["price"], params["quantity"])
+
+
+PLACES = {
+    "binance": Place(
+        "binance", "BTCUSDT", "USDT", Binance, binance_gateway.gateway,
+        lambda: signer("binance", SECRET.encode())[1], _binance,
+    ),
+    "coinbase": Place(
+        "coinbase", "BTC-USD", "USD", Coinbase, coinbase_gateway.gateway,
+        lambda: signer("coinbase", SECRET.encode())[1], _coinbase, settle_ns=60 * SECOND,
+    ),
+    "coinbase-advanced": Place(
+        "coinbase-advanced", "BTC-USD", "USD", CoinbaseAdvanced, coinbase_advanced_gateway.gateway,
+        lambda: private_key(SEED), _advanced,
+        base64.b64encode(private_key(SEED).public_key().public_bytes_raw()).decode(), settle_ns=45 * SECOND,
+    ),
+    "gemini": Place(
+        "gemini", "btcusd", "USD", Gemini, gemini_gateway.gateway,
+        lambda: signer("gemini", SECRET.encode())[1], _gemini, settle_ns=40 * SECOND,
+    ),
+}  # fmt: skip
