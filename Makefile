@@ -2,9 +2,10 @@
 PYTHON ?= .venv/bin/python
 WORLDS ?= 100
 SEED ?= 1
-VENUE ?= binance
 JOBS ?= 2
+# The venue: binance, coinbase, coinbase-advanced, gemini.
+PLACE ?= binance
 
 .PHONY: storm
 storm:
-	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS) --venue $(VENUE)
+	$(PYTHON) -m tests.storm --worlds $(WORLDS) --seed $(SEED) --jobs $(JOBS) --place $(PLACE)

@@ -306,6 +306,10 @@ KRAKEN_CALLS_MAX = 256
 KRAKEN_FILL_PAGES_MAX = 6
 # Pages of a thousand own transactions that one question about Bitstamp's fills looks through.
 BITSTAMP_FILL_PAGES_MAX = 8
+# Pages of fills that one question may take; who traded more while nobody listened is told what is missing.
+FILL_PAGES_MAX = 20
+# Signed requests that wait for the one before them, at a venue whose nonces must arrive in order.
+REST_WAITING_MAX = 256
 # Writes of one connection that a delay on demand holds back; beyond them the connection is cut.
 DELAYED_WRITES_MAX = 10_000
 # Executions of one symbol that aggregated trades are remembered of.

@@ -391,8 +391,10 @@ class Desk:
             self._react(answer.cause, ts_ns)
         elif answer.what == ASK_FILLS:
             live.missing_ns = 0
-            for step in answer.fills:
-                self.fill(step, order_id, ts_ns)
+            news = [self.fill(step, order_id, ts_ns) for step in answer.fills]
+            if any(news):
+                # Not asked in vain: where only questions show fills, there is one for each.
+                live.asked, live.ask_ns = 0, ts_ns
             if order_id in self.orders:
                 self._settle(live, ts_ns)
         else:

@@ -34,6 +34,9 @@ GATEWAYS = {
     "binance": "pinnacle.venues.binance_gateway",
     "bitstamp": "pinnacle.venues.bitstamp_gateway",
     "kraken": "pinnacle.venues.kraken_gateway",
+    "coinbase": "pinnacle.venues.coinbase_gateway",
+    "coinbase-advanced": "pinnacle.venues.coinbase_advanced_gateway",
+    "gemini": "pinnacle.venues.gemini_gateway",
 }
 
 

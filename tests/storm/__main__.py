@@ -11,16 +11,16 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from tests.storm.auditor import Violation
-from tests.storm.places import VENUES
+from tests.storm.places import PLACES
 from tests.storm.world import START_NS, World
 
 # Kinds of record that every world has in plenty.
 _PLENTY = ("book_level", "timer", "trade", "ticker")
 
 
-def one(seed: int, venue: str = "binance") -> tuple[int, str, float, Counter[str]]:
+def one(seed: int, place: str = "binance") -> tuple[int, str, float, Counter[str]]:
     """(seed, what went wrong or nothing, simulated seconds, what happened) of one world."""
-    world, wrong = World(seed, venue=venue), ""
+    world, wrong = World(seed, place=PLACES[place]), ""
     try:
         world.run()
     except Violation as violation:
@@ -48,21 +48,20 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--venue", choices=sorted(VENUES), default="binance")
+    parser.add_argument("--place", default="binance", choices=sorted(PLACES))
     given = parser.parse_args()
     began_s, simulated_s, failed = time.perf_counter(), 0.0, 0
     totals: Counter[str] = Counter()
     seeds = range(given.seed, given.seed + given.worlds)
-    one(given.seed, given.venue)  # compiles, before there are several processes
+    one(given.seed, given.place)  # compiles, before there are several processes
     with ProcessPoolExecutor(given.jobs) as pool:
-        for seed, wrong, seconds, happened in pool.map(partial(one, venue=given.venue), seeds, chunksize=4):
+        for seed, wrong, seconds, happened in pool.map(partial(one, place=given.place), seeds, chunksize=4):
             simulated_s += seconds
             totals.update(happened)
             if wrong:
                 failed += 1
-                print(
-                    f"world {seed}: {wrong}\n  repeat: make storm WORLDS=1 SEED={seed} VENUE={given.venue}", flush=True
-                )
+                again = f"make storm WORLDS=1 SEED={seed} PLACE={given.place}"
+                print(f"world {seed}: {wrong}\n  repeat: {again}", flush=True)
     took_s = time.perf_counter() - began_s
     for name, count in totals.items():
         print(f"{name:36} {count:,}")

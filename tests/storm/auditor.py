@@ -13,6 +13,7 @@ from pinnacle.dialects.market import Batch
 from pinnacle.dialects.orders import Happened, Update
 from pinnacle.instrument import Instrument
 from pinnacle.venues.client_id import ClientIds
+from tests.storm.places import Left
 
 ENDS = (e.ORDER_REJECTED, e.ORDER_CANCELLED, e.ORDER_EXPIRED)
 STALE = (e.LINK_DOWN, e.LINK_GAP, e.LINK_STALE)
@@ -116,11 +117,14 @@ class Auditor:
             raise Violation(f"{len(self.open_lots)} orders are open, beyond {self.open_max}")
 
     # --- what left ------------------------------------------------------------------------------------------------
-    def left(self, order: tuple[str, str, str, str] | None) -> None:
-        """Something leaves the process: the order in it, if there is one."""
-        if order is None:
-            return
-        name, *what = order
+    def left(self, order: Left | None) -> None:
+        """Something leaves the process by the private side: an order, or not."""
+        if order is not None:
+            self.ordered(order)
+
+    def ordered(self, order: Left) -> None:
+        """An order that leaves the process."""
+        name = order.client_id
         if name in self.sent:
             raise Violation(f"{name} was sent twice")
         self.sent.add(name)
@@ -129,12 +133,12 @@ class Auditor:
         if record is None:
             raise Violation(f"{name} was sent and stands in no log")
         wanted = (
-            "buy" if record["side"] > 0 else "sell",
+            "BUY" if record["side"] > 0 else "SELL",
             self.instrument.price_text(int(record["price_ticks"])),
             self.instrument.qty_text(int(record["qty_lots"])),
         )
-        if tuple(what) != wanted:
-            raise Violation(f"{name} is not what was decided: {what}")
+        if (order.side, order.price, order.quantity) != wanted:
+            raise Violation(f"{name} is not what was decided: {order}")
         if not (self.live and self.book_live):
             raise Violation(f"{name} was sent on a stale book")
         if self.killed:

@@ -1,7 +1,11 @@
-"""The venues of a storm: which exchange and gateway, what an order looks like when it leaves, and their bad moments."""
+"""Where a storm takes place: a venue's dialect and account, our feed and gateway for it, and what an order is there.
+
+The world, the weather and the auditor are the same at every venue; what differs is in one row.
+"""
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,71 +18,93 @@ import msgspec
 from pinnacle.dialects import binance_words, bitstamp_words, kraken_words
 from pinnacle.dialects.binance import Binance
 from pinnacle.dialects.bitstamp import Bitstamp
+from pinnacle.dialects.coinbase import Coinbase
+from pinnacle.dialects.coinbase_advanced import CoinbaseAdvanced
 from pinnacle.dialects.dialect import Dialect
+from pinnacle.dialects.gemini import Gemini
 from pinnacle.dialects.kraken import Kraken
+from pinnacle.dialects.orders import Account
 from pinnacle.instrument import Instrument
-from pinnacle.venues import binance, bitstamp, kraken
-from pinnacle.venues.binance_gateway import BinanceGateway
+from pinnacle.venues import binance_gateway, coinbase_advanced_gateway, coinbase_gateway, gemini_gateway
+from pinnacle.venues.binance import ADDRESS as BINANCE_ADDRESS
 from pinnacle.venues.bitstamp_gateway import BitstampGateway
-from pinnacle.venues.client_id import ClientIds
-from pinnacle.venues.feed import Feed, Followed
-from pinnacle.venues.gateway import Call, Gateway
+from pinnacle.venues.credentials import signer
 from pinnacle.venues.kraken_gateway import KrakenGateway
+from pinnacle.venues.signing import private_key
+from pinnacle.venues.venues import venue
 
 SECOND = 1_000_000_000
-# (client id, "buy" or "sell", price, quantity) of an order as it leaves.
-Left = tuple[str, str, str, str]
-Place = Callable[..., Any]
+SECRET = "c2VjcmV0MQ=="
+# A published example of an Ed25519 seed.
+SEED = base64.b64encode(bytes(range(32))).decode()
 
 
 @dataclass(frozen=True)
-class Venue:
-    """One venue.  frame, call: the order that a frame or a call carries, if it does.  moods: wraps what places orders
-    at the exchange.  settle_ns: until everything is settled after the weather cleared, which depends on how long an
-    order may still arrive."""
+class Left:
+    """An order that leaves the process, as the bytes say it."""
+
+    client_id: str
+    side: str
+    price: str
+    quantity: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """order_of: the order in what leaves (a frame, or method, path and body of a call), None if it is none.
+    gateway: takes the account's ids and key, and the latest time of an earlier life, above which nonces begin.  moods:
+    wraps what places orders at the exchange, which then has bad moments.
+    settle_ns, kill_ns: as long as it may take until nothing is in doubt, and until a kill has cancelled everything:
+    longer where an order that did not arrive could still do so for long."""
 
     name: str
-    instrument: Instrument
+    symbol: str
+    quote: str
     dialect: type[Dialect]
-    feeds: Callable[[Sequence[Followed]], list[Feed]]
-    gateway: Callable[[list[Followed], ClientIds, Any, int], Gateway]
-    frame: Callable[[bytes], Left | None]
-    call: Callable[[Call], Left | None]
-    about_order: Callable[[bytes], bool]
-    moods: Callable[[Any, random.Random, Callable[[], float]], None]
+    gateway: Callable[..., Any]
+    key: Callable[[], Any]
+    order_of: Callable[[str, bytes], Left | None]
+    public_key: str = ""
+    moods: Callable[[Any, random.Random, Callable[[], float]], None] | None = None
     settle_ns: int = 25 * SECOND
+    kill_ns: int = 2 * SECOND
+
+    @property
+    def instrument(self) -> Instrument:
+        return Instrument(self.name, self.symbol, Decimal("0.01"), Decimal("0.00001"), base="BTC", quote=self.quote)
+
+    @property
+    def account(self) -> Account:
+        return Account("ours", "key1", SECRET, "phrase1", self.public_key)
+
+    def feeds(self, followed: list[Any]) -> Any:
+        """Our feed of the venue."""
+        module = venue(self.name)
+        return module.feeds(followed, BINANCE_ADDRESS if self.name == "binance" else module.ADDRESS)[0]
 
 
-def _instrument(venue: str, symbol: str, quote: str) -> Instrument:
-    return Instrument(venue, symbol, Decimal("0.01"), Decimal("0.00001"), base="BTC", quote=quote)
+def _floorless(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A gateway whose nonces need no floor, or that has none."""
+    return lambda followed, ids, api_key, key, passphrase, floor_ns: make(followed, ids, api_key, key, passphrase)
 
 
-def _moody(place: Place, chance: random.Random, refusals: Callable[[], float], fails: Sequence[Any]) -> Place:
-    """A new order at an exchange that has bad moments.  fails: of which the first two are of unknown outcome."""
+def _moody(
+    place: Callable[..., Any], chance: random.Random, refusals: Callable[[], float], fails: Sequence[Exception]
+) -> Callable[..., Any]:
+    """A new order at an exchange that has bad moments.  fails[0]: said although it was done."""
 
     def placed(*args: Any, **more: Any) -> Any:
         if chance.random() < refusals():
             mood = chance.randrange(len(fails))
             if mood == 0:
-                place(*args, **more)  # done, without being able to say so
+                place(*args, **more)
             raise fails[mood]
         return place(*args, **more)
 
     return placed
 
 
-# --- Binance ------------------------------------------------------------------------------------------------------
-
-
-def _binance_frame(frame: bytes) -> Left | None:
-    said = msgspec.json.decode(frame)
-    params = said["params"]
-    if said["method"] != "order.place":
-        return None
-    return params["newClientOrderId"], params["side"].lower(), params["price"], params["quantity"]
-
-
-def _binance_moods(dialect: Binance, chance: random.Random, refusals: Callable[[], float]) -> None:
+def _binance_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
     fail = binance_words.Fail
     timeout = fail(-1007, "Timeout waiting for response from backend server.", 504)
     fails = [
@@ -92,67 +118,103 @@ def _binance_moods(dialect: Binance, chance: random.Random, refusals: Callable[[
     dialect.by_name[name] = (key, dialect.signed_methods[key])
 
 
-# --- Kraken -------------------------------------------------------------------------------------------------------
-
-
-def _kraken_frame(frame: bytes) -> Left | None:
-    said = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
-    if bytes(said["method"]) != b'"add_order"':
-        return None
-    params = msgspec.json.decode(said["params"], type=dict[str, msgspec.Raw])
-    name, side = (msgspec.json.decode(params[one], type=str) for one in ("cl_ord_id", "side"))
-    return name, side, bytes(params["limit_price"]).decode(), bytes(params["order_qty"]).decode()
-
-
-def _kraken_moods(dialect: Kraken, chance: random.Random, refusals: Callable[[], float]) -> None:
+def _kraken_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
     fail = kraken_words.Fail
     fails = [
         fail("EService:Unavailable"), fail("EService:Busy"), fail("EService:Market in cancel_only mode"),
         fail("EOrder:Rate limit exceeded"),
     ]  # fmt: skip
-    orders: Any = dialect.orders
-    orders.add = _moody(orders.add, chance, refusals, fails)
+    dialect.orders.add = _moody(dialect.orders.add, chance, refusals, fails)
 
 
-# --- Bitstamp -----------------------------------------------------------------------------------------------------
-
-
-def _bitstamp_call(call: Call) -> Left | None:
-    side = next((one for one in ("buy", "sell") if f"/{one}/" in call.path), "")
-    if not side:
-        return None
-    form = {name: value for name, (value,) in parse_qs(call.body.decode()).items()}
-    return form["client_order_id"], side, form["price"], form["amount"]
-
-
-def _bitstamp_moods(dialect: Bitstamp, chance: random.Random, refusals: Callable[[], float]) -> None:
+def _bitstamp_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
     fail = bitstamp_words.Fail
     server = fail("500.001", "Server error.", 500)
     fails = [
         server, server, fail("400.003", {"__all__": ["Trading on this market is disabled."]}),
         fail("400.002", "Request rate limit exceeded.", 429),
     ]  # fmt: skip
-    orders: Any = dialect.orders
-    orders._place = _moody(orders._place, chance, refusals, fails)
+    dialect.orders._place = _moody(dialect.orders._place, chance, refusals, fails)
 
 
-VENUES = {
-    "binance": Venue(
-        "binance", _instrument("binance", "BTCUSDT", "USDT"), Binance,
-        lambda followed: binance.feeds(followed, binance.ADDRESS),
-        lambda followed, ids, key, floor_ns: BinanceGateway(followed, ids, "key1", key),
-        _binance_frame, lambda call: None, lambda frame: b"order." in frame and b"status" not in frame, _binance_moods,
+def _binance(where: str, body: bytes) -> Left | None:
+    said = msgspec.json.decode(body) if where == "frame" else {}
+    if said.get("method") != "order.place":
+        return None
+    params = said["params"]
+    return Left(params["newClientOrderId"], params["side"], params["price"], params["quantity"])
+
+
+def _coinbase(where: str, body: bytes) -> Left | None:
+    if where != "POST /orders":
+        return None
+    said = msgspec.json.decode(body)
+    return Left(said["client_oid"], said["side"].upper(), said["price"], said["size"])
+
+
+def _advanced(where: str, body: bytes) -> Left | None:
+    if where != "POST /api/v3/brokerage/orders":
+        return None
+    said = msgspec.json.decode(body)
+    (limit,) = said["order_configuration"].values()
+    return Left(said["client_order_id"], said["side"], limit["limit_price"], limit["base_size"])
+
+
+def _gemini(where: str, body: bytes) -> Left | None:
+    said = msgspec.json.decode(body) if where == "frame" else {}
+    if said.get("method") != "order.place":
+        return None
+    params = said["params"]
+    return Left(params["clientOrderId"], params["side"], params["price"], params["quantity"])
+
+
+def _kraken(where: str, body: bytes) -> Left | None:
+    said = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if where == "frame" else {}
+    if bytes(said.get("method", b"")) != b'"add_order"':
+        return None
+    params = msgspec.json.decode(said["params"], type=dict[str, msgspec.Raw])
+    name, side = (msgspec.json.decode(params[one], type=str) for one in ("cl_ord_id", "side"))
+    return Left(name, side.upper(), bytes(params["limit_price"]).decode(), bytes(params["order_qty"]).decode())
+
+
+def _bitstamp(where: str, body: bytes) -> Left | None:
+    side = next((one for one in ("buy", "sell") if f"/{one}/" in where), "")
+    if not side:
+        return None
+    form = {name: value for name, (value,) in parse_qs(body.decode()).items()}
+    return Left(form["client_order_id"], side.upper(), form["price"], form["amount"])
+
+
+PLACES = {
+    "binance": Place(
+        "binance", "BTCUSDT", "USDT", Binance, _floorless(binance_gateway.gateway),
+        lambda: signer("binance", SECRET.encode())[1], _binance, moods=_binance_moods,
     ),
-    "bitstamp": Venue(
-        "bitstamp", _instrument("bitstamp", "btcusd", "USD"), Bitstamp,
-        lambda followed: bitstamp.feeds(followed, bitstamp.ADDRESS),
-        lambda followed, ids, key, floor_ns: BitstampGateway(followed, ids, "key1", key, floor_ns),
-        lambda frame: None, _bitstamp_call, lambda frame: False, _bitstamp_moods, 190 * SECOND,
+    "bitstamp": Place(
+        "bitstamp", "btcusd", "USD", Bitstamp,
+        lambda followed, ids, api_key, key, passphrase, floor_ns: BitstampGateway(
+            followed, ids, api_key, key, floor_ns
+        ),
+        lambda: signer("bitstamp", SECRET.encode())[1], _bitstamp, moods=_bitstamp_moods, settle_ns=190 * SECOND,
     ),
-    "kraken": Venue(
-        "kraken", _instrument("kraken", "BTC/USD", "USD"), Kraken,
-        lambda followed: kraken.feeds(followed, kraken.ADDRESS),
-        lambda followed, ids, key, floor_ns: KrakenGateway(followed, ids, "key1", key, floor_ns, "pro"),
-        _kraken_frame, lambda call: None, lambda frame: b'_order"' in frame, _kraken_moods,
+    "kraken": Place(
+        "kraken", "BTC/USD", "USD", Kraken,
+        lambda followed, ids, api_key, key, passphrase, floor_ns: KrakenGateway(
+            followed, ids, api_key, key, floor_ns, "pro"
+        ),
+        lambda: signer("kraken", SECRET.encode())[1], _kraken, moods=_kraken_moods,
+    ),
+    "coinbase": Place(
+        "coinbase", "BTC-USD", "USD", Coinbase, _floorless(coinbase_gateway.gateway),
+        lambda: signer("coinbase", SECRET.encode())[1], _coinbase, settle_ns=60 * SECOND,
+    ),
+    "coinbase-advanced": Place(
+        "coinbase-advanced", "BTC-USD", "USD", CoinbaseAdvanced, _floorless(coinbase_advanced_gateway.gateway),
+        lambda: private_key(SEED), _advanced,
+        base64.b64encode(private_key(SEED).public_key().public_bytes_raw()).decode(), settle_ns=45 * SECOND,
+    ),
+    "gemini": Place(
+        "gemini", "btcusd", "USD", Gemini, _floorless(gemini_gateway.gateway),
+        lambda: signer("gemini", SECRET.encode())[1], _gemini, settle_ns=40 * SECOND,
     ),
 }  # fmt: skip

@@ -21,7 +21,7 @@ from pinnacle.run.trader import Trader
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
 from tests.storm.auditor import Violation
-from tests.storm.places import Venue
+from tests.storm.places import Place
 
 RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
 POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
@@ -97,14 +97,14 @@ def refold(instrument: Instrument, parts: list[np.ndarray]) -> Refold:
 
 
 class Process:
-    """One life of our process.  key: what signs."""
+    """One life of our process, at one place.  key: what signs."""
 
     desk_of: type[Desk] = Desk
 
-    def __init__(self, venue: Venue, disk: Disk, key: Any, now_ns: int) -> None:
-        self.rows, instrument = Rows(), venue.instrument
+    def __init__(self, place: Place, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
+        self.rows, instrument = Rows(), place.instrument
         followed = Followed(instrument, 0, 0, depth=100)
-        self.feed = venue.feeds([followed])[0]
+        self.feed = place.feeds([followed])
         self.safety, memory = Safety(), Memory()
         loaded, quote = strategy()
         recovered = bool(disk.parts)
@@ -118,7 +118,7 @@ class Process:
         else:
             state = first_state(instrument)
         self.last_ns = max(now_ns, int(disk.parts[-1]["ts_ns"].max()) if recovered else 0)
-        self.gateway = venue.gateway([followed], ClientIds(RUN_ID), key, self.last_ns)
+        self.gateway = place.gateway([followed], ClientIds(RUN_ID), api_key, key, b"phrase1", self.last_ns)
         self.desk = self.desk_of(
             self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=2_000_000_000)
         )

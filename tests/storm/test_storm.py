@@ -12,6 +12,7 @@ import pytest
 
 from tests.storm.auditor import Violation
 from tests.storm.mistakes import MISTAKES
+from tests.storm.places import PLACES
 from tests.storm.world import World
 
 WORLDS = int(os.environ.get("PINNACLE_STORM_WORLDS", "60"))
@@ -34,19 +35,18 @@ def test_no_rule_is_broken_in_any_world(part: int) -> None:
     assert orders > 0
 
 
-@pytest.mark.parametrize(("venue", "worlds"), [("kraken", WORLDS // 6), ("bitstamp", WORLDS // 20)])
-def test_nor_at_other_venues(venue: str, worlds: int) -> None:
-    """The same rules hold where orders go by another protocol, with nonces, sequences, or no answer for minutes."""
-    orders = fills = 0
-    for seed in range(FIRST_SEED, FIRST_SEED + worlds):
-        world = World(seed, venue=venue)
+@pytest.mark.parametrize("place", sorted(PLACES.keys() - {"binance"}))
+def test_no_rule_is_broken_at_another_venue(place: str) -> None:
+    """The same worlds where orders go by REST, where fills are told in sums only, where the socket's end cancels."""
+    orders = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + max(4, WORLDS // 15)):
+        world = World(seed, place=PLACES[place])
         try:
             world.run()
         except Violation as violation:
-            pytest.fail(f"{violation}\nrepeat: make storm WORLDS=1 SEED={seed} VENUE={venue}")
+            pytest.fail(f"{violation}\nrepeat: make storm WORLDS=1 SEED={seed} PLACE={place}")
         orders += len(world.auditor.sent)
-        fills += len(world.auditor.venue_fills)
-    assert orders > 0 and fills > 0
+    assert orders > 0
 
 
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))

@@ -1,9 +1,9 @@
 """One world of a storm: an exchange, a network, a disk and our process, in simulated time, from one seed.
 
 Everything runs in one thread from one heap of events, so a seed is a world: the same faults at the same nanoseconds.
-The exchange is the local exchange's, of one of the venues of places.py, with its matching engine, rate limits and
-signatures; ours is the real feed, gateway, desk and engine.  After the storm the weather clears, everything must
-settle, and the books are compared.
+The exchange is the local exchange's at the place (places.py), with its matching engine, rate limits and signatures;
+ours is the real feed, gateway, desk and engine.  After the storm the weather clears, everything must settle, and the
+books are compared.
 """
 
 from __future__ import annotations
@@ -18,22 +18,20 @@ from typing import Any
 from pinnacle import event as e
 from pinnacle.dialects.dialect import Close, Ping, Request, Session
 from pinnacle.dialects.house import House, new_venue
-from pinnacle.dialects.orders import Account, Listing
+from pinnacle.dialects.orders import Listing
 from pinnacle.errors import PinnacleError
 from pinnacle.run.background import BackgroundMarket, BackgroundRates
 from pinnacle.venues.client_id import ClientIds
-from pinnacle.venues.credentials import signer
 from pinnacle.venues.feed import LIVE
 from tests.storm.auditor import Auditor, Violation
 from tests.storm.network import MS, Pipe, Weather
-from tests.storm.places import VENUES
+from tests.storm.places import PLACES, Place
 from tests.storm.process import OPEN_MAX, ORDER_MAX, POSITION_MAX, RUN_ID, Disk, Killed, Process, refold
 
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
+USER_AGENT = {"user-agent": "storm"}
 VENUE_TICK_NS, OUR_TICK_NS = 40 * MS, 50 * MS
-# Until a kill has cancelled everything.
-KILL_NS = 2 * SECOND
 
 
 @dataclass
@@ -93,6 +91,7 @@ class Socket:
     def __init__(self, world: World, name: str, path: str) -> None:
         self.world, self.name, self.path = world, name, path
         self.session: Session | None = None
+        self.headers: dict[str, str] = {}
         self.ours = True  # our side believes in it
         self.open = False
         self.down = Pipe(world.chance, world.weather, world.later, False)
@@ -100,12 +99,13 @@ class Socket:
 
 
 class World:
-    """seed: of everything.  process: the class of our process, for planted mistakes.  venue: of places.VENUES."""
+    """seed: of everything.  process: the class of our process, for planted mistakes.  place: at which venue."""
 
     def __init__(
-        self, seed: int, process: type[Process] = Process, plan: Plan | None = None, venue: str = "binance"
+        self, seed: int, process: type[Process] = Process, plan: Plan | None = None, place: Place = PLACES["binance"]
     ) -> None:
-        self.seed, self.plan, self.venue = seed, plan or Plan.drawn(seed), VENUES[venue]
+        self.place, self.instrument = place, place.instrument
+        self.seed, self.plan = seed, plan or Plan.drawn(seed)
         self.chance = random.Random(seed)
         self.weather = self.plan.weather
         self.now_ns = START_NS
@@ -121,25 +121,25 @@ class World:
         self.deaths = self.breaks = 0
         self._build_exchange()
         self.disk = Disk(self.auditor.wrote)
-        self.key = signer(venue, b"c2VjcmV0MQ==")[1]
+        self.key = place.key()
 
     def _build_exchange(self) -> None:
-        instrument, dialect = self.venue.instrument, self.venue.dialect
-        listing = Listing(instrument, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
-        venue = new_venue(listing, 1, BackgroundMarket.people, dialect.publish)
+        listing = Listing(self.instrument, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
+        venue = new_venue(listing, 1, BackgroundMarket.people, self.place.dialect.publish)
         rates = BackgroundRates(per_s=self.plan.per_s, resting=60, distance_ticks=6.0, walk_ticks=8.0, taking=0.3)
         market = self.market = BackgroundMarket(venue, listing, START_NS, 6_000_000, rates, self.seed)
-        self.account = Account("ours", "key1", "c2VjcmV0MQ==")
-        self.house = House([listing], [self.account], [market], dialect.fees_in, dialect.publish)
-        self.house.deposit(1, instrument.quote, Decimal(1_000_000))
+        self.account = self.place.account
+        self.house = House([listing], [self.account], [market], self.place.dialect.fees_in, self.place.dialect.publish)
+        self.house.deposit(1, self.place.quote, Decimal(1_000_000))
         self.house.deposit(1, "BTC", Decimal(10))
-        self.dialect = dialect(self.house)
-        self.auditor = Auditor(ClientIds(RUN_ID), instrument, 1, POSITION_MAX, ORDER_MAX, OPEN_MAX)
+        self.dialect: Any = self.place.dialect(self.house)
+        self.auditor = Auditor(ClientIds(RUN_ID), self.instrument, 1, POSITION_MAX, ORDER_MAX, OPEN_MAX)
         self.house.listeners.append(self.auditor)
         self.house.advance(START_NS)
         # Somebody else trades on the account by hand.
         self.foreign = self.house.place(1, 0, 1, 100, 5_991_000, client_id="web_by_hand")
-        self.venue.moods(self.dialect, self.chance, lambda: self.plan.refusals)
+        if self.place.moods is not None:
+            self.place.moods(self.dialect, self.chance, lambda: self.plan.refusals)
 
     # --- time -----------------------------------------------------------------------------------------------------
     def later(self, ns: int, call: Callable[[], None]) -> None:
@@ -185,10 +185,9 @@ class World:
         late_ns = int(self.weather.spike_ms * MS) if self.weather.late else 0
         self._clear()
         self.run_until(self.now_ns + late_ns)  # what is late holds up what is behind it
-        settle_ns = self.venue.settle_ns
-        self.run_until(self.now_ns + settle_ns, self._quiet)
+        self.run_until(self.now_ns + self.place.settle_ns, self._quiet)
         if not self._quiet():
-            raise Violation(f"not settled {settle_ns // SECOND} s after the storm: {self._state()}")
+            raise Violation(f"not settled {self.place.settle_ns // SECOND} s after the storm: {self._state()}")
         # It trades on in fair weather, and is stopped in the middle of that.
         self.run_until(self.now_ns + int(self.chance.uniform(0.2, 1.0) * SECOND))
         process = self.process
@@ -197,11 +196,13 @@ class World:
         self.market._rates = replace(self.market._rates, taking=0.0)
         process.safety.operator(e.OPERATOR_KILL, self.our_ns())
         self._turn(lambda: process.trader.tick(self.our_ns()))
-        self.run_until(self.now_ns + KILL_NS, lambda: not self._ours_open() and process.trader.open_orders() == 0)
+        self.run_until(
+            self.now_ns + self.place.kill_ns, lambda: not self._ours_open() and process.trader.open_orders() == 0
+        )
         if self._ours_open():
-            raise Violation(f"{len(self._ours_open())} orders rest {KILL_NS // SECOND} s after a kill")
+            raise Violation(f"{len(self._ours_open())} orders rest {self.place.kill_ns // SECOND} s after a kill")
         if process.trader.open_orders():
-            raise Violation(f"orders have not ended {KILL_NS // SECOND} s after a kill: {self._state()}")
+            raise Violation(f"orders have not ended {self.place.kill_ns // SECOND} s after a kill: {self._state()}")
         # What the venue did just before is still on its way.
         self.run_until(self.now_ns + SECOND // 2)
         self.auditor.settled(int(process.trader.state[0]["lane"]["own"][0]["position_lots"]))
@@ -238,7 +239,7 @@ class World:
         self.disk.kill_after = 0
         process = self.process
         if process is not None and process.trader.failed is not None:
-            self.run_until(self.now_ns + KILL_NS, lambda: not self._ours_open())
+            self.run_until(self.now_ns + self.place.kill_ns, lambda: not self._ours_open())
             if self._ours_open():
                 raise Violation("orders rest though the log failed")
             self.disk.fail_after = 0
@@ -250,7 +251,7 @@ class World:
         process = self.process
         assert process is not None
         try:
-            again = refold(self.venue.instrument, self.disk.parts)
+            again = refold(self.instrument, self.disk.parts)
         except PinnacleError as error:
             raise Violation(f"the log does not replay: {error}") from None
         if again.unsaid().size:
@@ -264,7 +265,7 @@ class World:
     def _start(self) -> None:
         self._life += 1
         try:
-            self.process = self.process_of(self.venue, self.disk, self.key, self.now_ns + self._jumped_ns)
+            self.process = self.process_of(self.place, self.disk, "key1", self.key, self.now_ns + self._jumped_ns)
         except Killed:
             self._die()
             return
@@ -317,7 +318,7 @@ class World:
             socket = self.sockets.get(name)
             for frame in one.sends:
                 if name == "api":
-                    self.auditor.left(self.venue.frame(frame))
+                    self.auditor.left(self.place.order_of("frame", frame))
                 if socket is not None:
                     self._send(socket, frame)
             one.sends.clear()
@@ -328,17 +329,22 @@ class World:
         for fetch in process.feed.fetches:
             tag = fetch.tag
             self._http(
-                fetch.method, fetch.path, {}, lambda s, b, p=process, t=tag: self._fetched(p, t, s, b), fetch.after_ns
-            )  # type: ignore[misc]
-        process.feed.fetches.clear()
-        for call in process.gateway.calls:
-            self.auditor.left(self.venue.call(call))
-            headers = {name.lower(): value for name, value in call.headers.items()}
-            self._http(
-                call.method, call.path, headers, lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b), 0,
-                call.body,
+                fetch.method, fetch.path, dict(USER_AGENT),
+                lambda s, b, p=process, t=tag: self._fetched(p, t, s, b), fetch.after_ns,
             )  # type: ignore[misc]  # fmt: skip
+        process.feed.fetches.clear()
+        calls = list(process.gateway.calls)
         process.gateway.calls.clear()
+        for call in calls:
+            headers = {name.lower(): value for name, value in call.headers.items()}
+            order = self.place.order_of(f"{call.method} {call.path}", call.body)
+            self.auditor.left(order)
+            self._http(
+                call.method, call.path, headers,
+                lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b), 0, call.body,
+            )  # type: ignore[misc]  # fmt: skip
+            if order is not None:
+                self._order_left()
 
     def _fetched(self, process: Process, tag: str, status: int, body: bytes) -> None:
         if process is self.process:
@@ -357,14 +363,16 @@ class World:
         process = self.process
         assert process is not None
         path = process.feed.url if name == "feed" else process.gateway.url
+        headers = process.feed.headers if name == "feed" else process.gateway.opening(self.our_ns()) or {}
         socket = self.sockets[name] = Socket(self, name, path)
+        socket.headers = USER_AGENT | {key.lower(): value for key, value in headers.items()}
         self.later(after_ns + socket.up.delay_ns(), lambda: self._accept(socket))
 
     def _accept(self, socket: Socket) -> None:
         if not socket.ours:
             return
         path, _, query = socket.path.partition("?")
-        session = self.dialect.connect(Request("GET", path, query, {}), self.now_ns)
+        session = self.dialect.connect(Request("GET", path, query, socket.headers), self.now_ns)
         if not isinstance(session, Session):
             self._drop(socket)
             return
@@ -385,14 +393,20 @@ class World:
 
     def _send(self, socket: Socket, frame: bytes) -> None:
         """A frame leaves; at one of them the connection breaks, just before it arrives or just after."""
-        if socket.name == "api" and self.venue.about_order(frame):
-            self._orders += 1
-            if self._orders == self.plan.break_at_order:
-                if self.plan.break_before:
-                    self._break("api")
-                    return
-                self.later(int(self.chance.uniform(0.1, 30) * MS), lambda: self._break("api"))
+        if socket.name == "api" and (b"order." in frame or b'_order"' in frame) and b"status" not in frame:
+            if not self._order_left():
+                return
         socket.up.carry(self.now_ns, lambda: self._arrive(socket, frame))
+
+    def _order_left(self) -> bool:
+        """An order or cancel leaves; whether the connection is still there for it."""
+        self._orders += 1
+        if self._orders == self.plan.break_at_order:
+            if self.plan.break_before:
+                self._break("api")
+                return False
+            self.later(int(self.chance.uniform(0.1, 30) * MS), lambda: self._break("api"))
+        return True
 
     def _arrive(self, socket: Socket, frame: bytes) -> None:
         if socket.session is not None:

@@ -38,6 +38,8 @@ ENDS = {
     "PENDING": 0, "OPEN": 0, "QUEUED": 0, "CANCEL_QUEUED": 0, "UNKNOWN_ORDER_STATUS": 0, "EDIT_QUEUED": 0,
     "FILLED": ORDER_FILLED, "CANCELLED": ORDER_CANCELLED, "EXPIRED": ORDER_EXPIRED, "FAILED": ORDER_REJECTED,
 }  # fmt: skip
+# Bits of a trade's number that are not its millisecond: two of one millisecond are one in 4 million times.
+_HASH_BITS = 22
 # Reasons of refusals; some come with the prefix PREVIEW_.
 CAUSES = {
     "INSUFFICIENT_FUND": "funds", "INVALID_LIMIT_PRICE_POST_ONLY": "would_cross",
@@ -46,6 +48,7 @@ CAUSES = {
     "DUPLICATE_CANCEL_REQUEST": "unknown_order", "CANNOT_EDIT_TO_BELOW_FILLED_SIZE": "amend",
     "UNSUPPORTED_ORDER_CONFIGURATION": "malformed", "INVALID_ARGUMENT": "malformed", "INVALID_SIDE": "malformed",
     "INVALID_CLIENT_ORDER_ID": "malformed", "PERMISSION_DENIED": "permission", "NOT_FOUND": "unknown_order",
+    "ORDER_NOT_FOUND": "unknown_order", "UNKNOWN_EDIT_FAILURE_REASON": "amend",
     "ORDER_ENTRY_DISABLED": "halted", "RESOURCE_EXHAUSTED": "rate_limit", "RATE_LIMIT_EXCEEDED": "rate_limit",
 }  # fmt: skip
 
@@ -121,6 +124,12 @@ class _Fill(msgspec.Struct):
 
 class _Fills(msgspec.Struct):
     fills: list[_Fill]
+    cursor: str = ""
+
+
+class _Page(msgspec.Struct):
+    cursor: str = ""
+    has_next: bool | None = None
 
 
 class _Money(msgspec.Struct):
@@ -136,6 +145,35 @@ class _Account(msgspec.Struct):
 
 class _Accounts(msgspec.Struct):
     accounts: list[_Account]
+
+
+class _Cancelled(msgspec.Struct):
+    order_id: str
+    success: bool
+    failure_reason: str = ""
+
+
+class _Cancels(msgspec.Struct):
+    results: list[_Cancelled]
+
+
+class _EditError(msgspec.Struct):
+    edit_failure_reason: str = ""
+    preview_failure_reason: str = ""
+
+
+class _Edit(msgspec.Struct):
+    success: bool
+    errors: list[_EditError] = []
+
+
+class _Success(msgspec.Struct):
+    order_id: str
+    client_order_id: str = ""
+
+
+class _Placed(msgspec.Struct):
+    success_response: _Success
 
 
 class _Refusal(msgspec.Struct):
@@ -232,15 +270,16 @@ class PrivateSide:
             for fill in msgspec.json.decode(body, type=_Fills).fills:
                 followed = self._followed.get(fill.product_id)
                 if followed is None:
+                    notes.append(Note("foreign_symbol", f"{fill.product_id}: fill {fill.trade_id}"))
                     continue
                 one = followed.instrument
-                ticks = one.ticks(fill.price)
+                ticks, ts_ns = one.ticks(fill.price), ns_of_iso(fill.trade_time)
                 fee_units, note = fee_of(one, fill.commission, one.quote, ticks)
                 flags = LAST | (MAKER if fill.liquidity_indicator == "MAKER" else FILL_TAKER << REASON_SHIFT)
                 steps.append(
                     Step(
                         ORDER_FILLED, followed, None, "", number_of_text(fill.order_id), SIDES[fill.side], ticks,
-                        one.lots(fill.size), ns_of_iso(fill.trade_time), fee_units, flags, _trade_number(fill.trade_id),
+                        one.lots(fill.size), ts_ns, fee_units, flags, trade_number(fill.trade_id, ts_ns),
                     )
                 )  # fmt: skip
                 notes += [note] if note else []
@@ -256,12 +295,46 @@ class PrivateSide:
             raise _malformed(error, body) from None
         return [Balance(one.currency, one.available_balance.value, one.hold.value) for one in accounts]
 
+    def cursor(self, body: bytes) -> str:
+        """Where the next page begins, "" if there is none.  Raises Malformed."""
+        try:
+            page = msgspec.json.decode(body, type=_Page)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _malformed(error, body) from None
+        return page.cursor if page.has_next in (None, True) else ""
+
+    def placed(self, body: bytes) -> str:
+        """The venue's text of an order that it took.  Raises Malformed."""
+        try:
+            return msgspec.json.decode(body, type=_Placed).success_response.order_id
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _malformed(error, body) from None
+
+    def cancelled(self, body: bytes) -> str:
+        """Why the cancel of one order was refused, "" if it was not.  Raises Malformed."""
+        try:
+            (result,) = msgspec.json.decode(body, type=_Cancels).results
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            raise _malformed(error, body) from None
+        return "" if result.success else cause_of(result.failure_reason) or "other"
+
+    def edited(self, body: bytes) -> str:
+        """Why an edit was refused, "" if it was not.  Raises Malformed."""
+        try:
+            edit = msgspec.json.decode(body, type=_Edit)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _malformed(error, body) from None
+        reason = next((one.edit_failure_reason or one.preview_failure_reason for one in edit.errors), "")
+        return "" if edit.success else cause_of(reason) or "other"
+
     def failure(self, status: int, body: bytes) -> str:
         """Why a request was not done, "" if it was; what says nothing certain is outcome_unknown."""
         if status == 429:
             return "rate_limit"
-        if status == 401:
+        if status in (401, 403):
             return "permission"
+        if status == 0 or status >= 500:
+            return "outcome_unknown"
         try:
             said = msgspec.json.decode(body, type=_Result)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -273,9 +346,20 @@ class PrivateSide:
         return "" if status == 200 else "outcome_unknown"
 
 
-def _trade_number(text: str) -> int:
-    """A trade's number, as the market data has it; of the text where it is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else number_of_text(text)
+def trade_number(text: str, ts_ns: int) -> int:
+    """A trade's number, as the market data has it; of a text its millisecond and a hash, so that it rises with time."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    ms = ts_ns // 1_000_000
+    if ms >= 1 << 41:
+        raise ValueError(f"a trade of {ts_ns} ns")
+    return ms << _HASH_BITS | number_of_text(text) & ((1 << _HASH_BITS) - 1)
+
+
+def since_ns(trade_id: int) -> int:
+    """When a trade of that number was, if it was made of a text; 0 for a number of the market's."""
+    ms = trade_id >> _HASH_BITS
+    return ms * 1_000_000 if ms > 1_000_000_000_000 else 0
 
 
 def _malformed(error: Exception, data: bytes) -> Malformed:

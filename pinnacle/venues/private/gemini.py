@@ -49,9 +49,14 @@ CAUSES = {
     "InvalidJson": "malformed",
     "MissingOrderField": "malformed", "ConflictingOptions": "malformed", "UnsupportedOption": "malformed",
     "OptionsMustBeArray": "malformed", "ClientOrderIdTooLong": "malformed", "ClientOrderIdMustBeString": "malformed",
-    "EndpointMismatch": "malformed", "EndpointNotFound": "malformed", "AccountNotOfTypeRequired": "permission",
+    "EndpointMismatch": "malformed", "EndpointNotFound": "malformed", "MissingApikeyHeader": "malformed",
+    "MissingPayloadHeader": "malformed", "MissingSignatureHeader": "malformed", "AuctionNotOpen": "halted",
+    "IneligibleTiming": "halted", "InvalidStopPrice": "price_filter", "InvalidTotalSpend": "qty_filter",
+    "AccountNotOfTypeRequired": "permission",
     "MissingAccounts": "permission",
 }  # fmt: skip
+# Codes of the websocket whose text names no reason.
+CODES = {-2010: "funds", -1003: "rate_limit", -2015: "permission"}
 
 
 def cause_of(reason: str) -> str:
@@ -77,7 +82,7 @@ class _Event(msgspec.Struct):
     X: str = ""
     p: str = "0"
     q: str = "0"
-    z: str = "0"
+    z: str | None = None
     Z: str = "0"
     L: str = "0"
     t: str | int = 0
@@ -116,6 +121,13 @@ class _Trade(msgspec.Struct):
     fee_currency: str = ""
     client_order_id: str = ""
     timestampms: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX // 1_000_000)] = 0
+    broken: str | bool | None = msgspec.field(default=None, name="break")
+
+
+class _Traded(msgspec.Struct):
+    """An order with its executions."""
+
+    trades: list[_Trade] = []
 
 
 class _Balance(msgspec.Struct):
@@ -129,6 +141,16 @@ class _Failure(msgspec.Struct):
     result: str
     reason: str
     message: str = ""
+
+
+def refusal_of(code: int, text: str, cancel: bool) -> str:
+    """Why a request over the websocket was refused, in the house's words: by a reason in its text, else by its code."""
+    for word in text.replace(":", " ").replace(",", " ").split():
+        if word in CAUSES:
+            return CAUSES[word]
+    if "not found" in text.lower():
+        return "unknown_order"
+    return CODES.get(code, "other") if code != -1013 else ("unknown_order" if cancel else "malformed")
 
 
 class PrivateSide:
@@ -161,8 +183,13 @@ class PrivateSide:
         said: list[Said] = []
         if order_id is None:
             said.append(Note("foreign_order", f"{event.s}: order {event.i} {event.c}, somebody else's, {event.X}"))
-        open_lots = one.lots(event.z)
-        done_lots = one.lots(event.q) - open_lots
+        qty_lots = one.lots(event.q)
+        if event.z is not None or event.X in ("PARTIALLY_FILLED", "FILLED"):
+            open_lots = one.lots(event.z or "0")
+        else:
+            # Absent, which need not mean that nothing remains: Z is all that was filled, but on a fill.
+            open_lots = qty_lots - one.lots(event.Z)
+        done_lots = qty_lots - open_lots
         ts_ns = event.T or event.E
 
         def step(kind: int, price: str, lots: int, cause: str = "", **more: int) -> Step:
@@ -235,15 +262,22 @@ class PrivateSide:
         )  # fmt: skip
 
     def fills(self, body: bytes, followed: Followed) -> tuple[list[Step], list[Note]]:
-        """Own executions of one symbol, oldest first, each by its trade id; and what there is to say of their fees.
+        """Own executions of one symbol, or of one order, oldest first, each by its trade id; and notes on them.
 
         An order of ours that names no client id is for the owner to know by its number.  Raises Malformed.
         """
         try:
-            trades = msgspec.json.decode(body, type=list[_Trade] | None) or []
+            if body.lstrip().startswith(b"{"):
+                trades = msgspec.json.decode(body, type=_Traded).trades
+            else:
+                trades = msgspec.json.decode(body, type=list[_Trade] | None) or []
             steps, notes = [], []
             for trade in sorted(trades, key=lambda trade: trade.tid):
                 one = followed.instrument
+                if trade.broken:
+                    # It was taken back: the owner sees that what it counted is no longer shown.
+                    notes.append(Note("bust", f"{one.symbol}: trade {trade.tid} was broken: {str(trade.broken)[:40]}"))
+                    continue
                 ticks = one.ticks(trade.price)
                 fee_units, note = fee_of(one, trade.fee_amount, trade.fee_currency, ticks)
                 flags = LAST | (FILL_TAKER << REASON_SHIFT if trade.aggressor else MAKER)
@@ -276,6 +310,8 @@ class PrivateSide:
             return "" if status == 200 else "rate_limit" if status == 429 else "outcome_unknown"
         if said.result != "error":
             return ""
+        if (status == 0 or status >= 500) and said.reason != "Maintenance":
+            return "outcome_unknown"
         return cause_of(said.reason) or "other"
 
 

@@ -15,13 +15,18 @@ from pinnacle.event import (
     SELL,
 )
 from pinnacle.instrument import Instrument
+from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.coinbase_advanced import instruments
+from pinnacle.venues.coinbase_advanced_gateway import CoinbaseAdvancedGateway
 from pinnacle.venues.coinbase_orders import order_id_of
 from pinnacle.venues.feed import Followed, Malformed
 from pinnacle.venues.private.coinbase_advanced import CAUSES, PrivateSide
 from pinnacle.venues.private.said import CAUSES as KNOWN
 from pinnacle.venues.private.said import Balance
+from pinnacle.venues.signing import private_key
 from tests.dialects.test_coinbase_advanced import order, private, rig, token
 
+KEY = private_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 LOT, TICK = Decimal("0.00000001"), Decimal("0.01")
 FOLLOWED = {
     name: Followed(Instrument("coinbase_advanced", name, TICK, LOT, base=name[:3], quote="USD"), 1, k)
@@ -55,6 +60,37 @@ def test_samples(recordings):
     assert (told.standing.order_id, told.standing.qty_lots, told.standing.end) == (5, 10**5, 0)
     assert told.standing.ts_venue_ns == 1_775_572_195_123_456_000
     assert SIDE.read((folder / "ws_heartbeats.json").read_bytes()) == []
+
+
+def test_every_sample_has_a_reader(recordings):
+    """No file of the folder is left out: what is not the account's is the market's, and its feed or table reads it."""
+    folder = recordings / "exec" / "coinbase" / "nautilus"
+    gateway = CoinbaseAdvancedGateway(list(FOLLOWED.values()), ClientIds("6d1b345e282140e2ad834ecb18a06876"), "k", KEY)
+    read = set()
+    for path in sorted(folder.glob("*.json")):
+        body = path.read_bytes()
+        if path.stem.startswith("ws_"):
+            gateway.opened(1)
+            gateway.said.clear()
+            gateway.received(body, 1)
+            channel = json.loads(body)["channel"]
+            assert gateway.counts or gateway.said, path.name
+            noted = [one.text for one in gateway.said if getattr(one, "what", "") == "unknown_event"]
+            assert bool(noted) == (channel not in ("user", "heartbeats", "subscriptions")), path.name
+        elif path.stem in ("http_product", "http_products"):
+            products = json.loads(body).get("products") or [json.loads(body)]
+            found = instruments(json.dumps({"products": products}).encode())
+            assert {one.symbol for one in found} <= {one["product_id"] for one in products} and found
+        elif path.stem in ("http_order", "http_orders_list"):
+            assert SIDE.standings(body)
+        elif path.stem == "http_fills":
+            assert len(SIDE.fills(body)[0]) == 2
+        elif path.stem == "http_accounts":
+            assert len(SIDE.balances(body)) == 2
+        else:
+            assert path.stem in ("http_product_book", "http_ticker"), "of the market by REST, which nothing asks for"
+        read.add(path.stem)
+    assert len(read) == 15
 
 
 def test_an_account_at_the_local_exchange():
