@@ -46,6 +46,8 @@ class Http:
                 URL(url, encoded=True) if headers else url,
                 data=body or None,
                 headers=headers,
+                # Without a body there is no type of one: some venues sign what is sent, and it would be one too many.
+                skip_auto_headers=("Content-Type",),
                 proxy=self._route.proxy or None,
                 allow_redirects=False,
             ) as answer:
