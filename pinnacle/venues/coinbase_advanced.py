@@ -151,11 +151,11 @@ class AdvancedFeed(Connection):
 
     def __init__(self, followed: Sequence[Followed], sign: Sign | None = None) -> None:
         names = [book_name(one.instrument.symbol) for one in followed]
-        once_each("coinbase_advanced", followed, names)
+        once_each("coinbase-advanced", followed, names)
         if any(one.orders for one in followed):
-            raise OperatorError("coinbase_advanced: single orders are not offered here; follow levels, or `coinbase`")
+            raise OperatorError("coinbase-advanced: single orders are not offered here; follow levels, or `coinbase`")
         self._books = {name: Book(one) for name, one in zip(names, followed)}
-        super().__init__("coinbase_advanced", [book.link for book in self._books.values()], SILENCE_NS, "", HEADERS)
+        super().__init__("coinbase-advanced", [book.link for book in self._books.values()], SILENCE_NS, "", HEADERS)
         self._sign = sign
         self._sequence: int | None = None
         self._do: dict[Any, Callable[..., None]] = {
@@ -229,7 +229,7 @@ class AdvancedFeed(Connection):
                 self._whole(book, event, ts_ns, ts_venue_ns, rows)
                 continue
             if event.type != "update":
-                raise Malformed(f"coinbase_advanced: {event.product_id}: levels of type {event.type[:20]!r}")
+                raise Malformed(f"coinbase-advanced: {event.product_id}: levels of type {event.type[:20]!r}")
             if not book.link.live:
                 self.count("updates before a book")
                 continue
@@ -265,7 +265,7 @@ class AdvancedFeed(Connection):
                     continue
                 side = SIDES.get(trade.side.lower())
                 if side is None:
-                    raise Malformed(f"coinbase_advanced: {trade.product_id}: a trade of side {trade.side[:20]!r}")
+                    raise Malformed(f"coinbase-advanced: {trade.product_id}: a trade of side {trade.side[:20]!r}")
                 book.singles.trade(trade.price, trade.size, -side, trade_id, ts_ns, ns_of_iso(trade.time), rows)
 
     def _tickers(self, message: Tickers, ts_ns: int, rows: Rows) -> None:
@@ -359,14 +359,14 @@ def instruments(body: bytes) -> list[Instrument]:
         except msgspec.ValidationError:
             products = [_product.decode(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"coinbase_advanced: products: {one_line(str(error))}: {body[:80]!r}") from None
+        raise Malformed(f"coinbase-advanced: products: {one_line(str(error))}: {body[:80]!r}") from None
     found = []
     for one in products:
         try:
             tick, lot = Decimal(one.price_increment or one.quote_increment), Decimal(one.base_increment)
             found.append(
                 Instrument(
-                    "coinbase_advanced", one.product_id, tick, lot, qty_min=Decimal(one.base_min_size or 0),
+                    "coinbase-advanced", one.product_id, tick, lot, qty_min=Decimal(one.base_min_size or 0),
                     notional_min=Decimal(one.quote_min_size or 0), base=one.base_currency_id,
                     quote=one.quote_currency_id,
                 )

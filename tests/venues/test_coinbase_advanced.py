@@ -26,8 +26,8 @@ from pinnacle.venues.feed import (
 from tests.venues.tape import Player
 
 S = 1_000_000_000
-BTC = Instrument("coinbase_advanced", "BTC-USD", Decimal("0.01"), Decimal("0.00000001"))
-ETH = Instrument("coinbase_advanced", "ETH-USDC", Decimal("0.01"), Decimal("0.00000001"))
+BTC = Instrument("coinbase-advanced", "BTC-USD", Decimal("0.01"), Decimal("0.00000001"))
+ETH = Instrument("coinbase-advanced", "ETH-USDC", Decimal("0.01"), Decimal("0.00000001"))
 
 
 class Venue:
@@ -94,7 +94,7 @@ def test_it_subscribes_channel_by_channel():
     (private,) = feeds([Followed(BTC, 0, 0)], sign=lambda ts_ns: next(tokens))
     assert [json.loads(text)["jwt"] for text in Player(private).sent()] == list("abcd")
     assert book_name("USDT-USDC") == "USDT-USDC"
-    twin = Instrument("coinbase_advanced", "BTC-USDC", Decimal("0.01"), Decimal("0.00000001"))
+    twin = Instrument("coinbase-advanced", "BTC-USDC", Decimal("0.01"), Decimal("0.00000001"))
     with pytest.raises(OperatorError, match="twice"):
         feeds([Followed(BTC, 0, 0), Followed(twin, 0, 1)])
     with pytest.raises(OperatorError, match="not offered"):
@@ -156,7 +156,7 @@ def test_crossed_silent_refused_and_garbage():
     garbage = [b"", b"{}", b"[1]", b"\xff\xfe", b'{"channel":"l2_data","sequence_num":2}']
     for text in [*garbage, ("odd",), ("update", ("bid", "1e", "1"))]:
         made, venue = started()
-        with pytest.raises(Malformed, match="coinbase_advanced"):
+        with pytest.raises(Malformed, match="coinbase-advanced"):
             made.receive(text if isinstance(text, bytes) else venue.levels(*text))
         made.hear()
         assert made.books.links[-1][1:] == (LINK_STALE, CAUSE_MALFORMED), text

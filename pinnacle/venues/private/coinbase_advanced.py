@@ -363,4 +363,4 @@ def since_ns(trade_id: int) -> int:
 
 
 def _malformed(error: Exception, data: bytes) -> Malformed:
-    return Malformed(f"coinbase_advanced: {one_line(str(error))[:150]} in {data[:80]!r}")
+    return Malformed(f"coinbase-advanced: {one_line(str(error))[:150]} in {data[:80]!r}")

@@ -29,7 +29,7 @@ from tests.dialects.test_coinbase_advanced import order, private, rig, token
 KEY = private_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 LOT, TICK = Decimal("0.00000001"), Decimal("0.01")
 FOLLOWED = {
-    name: Followed(Instrument("coinbase_advanced", name, TICK, LOT, base=name[:3], quote="USD"), 1, k)
+    name: Followed(Instrument("coinbase-advanced", name, TICK, LOT, base=name[:3], quote="USD"), 1, k)
     for k, name in enumerate(("BTC-USD", "ETH-USD"))
 }
 SIDE = PrivateSide(FOLLOWED, {"11111-000000-000001": 5, "a": 1}.get)
@@ -132,7 +132,7 @@ def test_garbage():
     """What is no answer is Malformed, in one line."""
     for read in (SIDE.read, SIDE.standings, SIDE.fills, SIDE.balances):
         for text in (b"", b"[", b"[]", b"\xff", b'{"channel":"user","events":[{"x":1}]}'):
-            with pytest.raises(Malformed, match="coinbase_advanced"):
+            with pytest.raises(Malformed, match="coinbase-advanced"):
                 read(text)
     bad = {"order_id": "x", "product_id": "BTC-USD", "order_side": "UP", "status": "OPEN"}
     for change in ({}, {"order_side": "BUY", "status": "?"}, {"order_side": "BUY", "cumulative_quantity": "x"}):
