@@ -152,11 +152,11 @@ class AdvancedFeed(Connection):
 
     def __init__(self, followed: Sequence[Followed], sign: Sign | None = None) -> None:
         names = [book_name(one.instrument.symbol) for one in followed]
-        once_each("coinbase_advanced", followed, names)
+        once_each("coinbase-advanced", followed, names)
         if any(one.orders for one in followed):
             raise OperatorError("coinbase_advanced: single orders are not offered here; follow levels, or `coinbase`")
         self._books = {name: Book(one) for name, one in zip(names, followed)}
-        super().__init__("coinbase_advanced", [book.link for book in self._books.values()], SILENCE_NS, "", HEADERS)
+        super().__init__("coinbase-advanced", [book.link for book in self._books.values()], SILENCE_NS, "", HEADERS)
         self._sign = sign
         self._sequence: int | None = None
         self._do: dict[Any, Callable[..., None]] = {
@@ -372,7 +372,7 @@ def instruments(body: bytes) -> list[Instrument]:
             tick, lot = Decimal(one.price_increment or one.quote_increment), Decimal(one.base_increment)
             found.append(
                 Instrument(
-                    "coinbase_advanced", one.product_id, tick, lot, qty_min=Decimal(one.base_min_size or 0),
+                    "coinbase-advanced", one.product_id, tick, lot, qty_min=Decimal(one.base_min_size or 0),
                     notional_min=Decimal(one.quote_min_size or 0), base=one.base_currency_id,
                     quote=one.quote_currency_id,
                 )
