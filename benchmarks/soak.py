@@ -119,7 +119,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=2000.0, help="messages a second that the session is to receive")
-    parser.add_argument("--flow", type=float, default=1000.0, help="commands a second and symbol, until the rate is known")
+    parser.add_argument(
+        "--flow", type=float, default=1000.0, help="commands a second and symbol, until the rate is known"
+    )
     parser.add_argument("--dialect", choices=sorted(DIALECTS), default="binance")
     parser.add_argument("--quiet", action="store_true", help="a line a minute instead of a second")
     given = parser.parse_args()

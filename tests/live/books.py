@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pinnacle.event import ASK, BID, BOOK_CLEAR, BOOK_LEVEL, LINK_DOWN, LINK_GAP, LINK_STALE, LINK_UP, PLACE
+from pinnacle.event import (
+    ASK,
+    BID,
+    BOOK_CLEAR,
+    BOOK_LEVEL,
+    LINK_DOWN,
+    LINK_GAP,
+    LINK_STALE,
+    LINK_UP,
+    MARKET_KIND_MAX,
+    PLACE,
+)
 
 LOST = (LINK_DOWN, LINK_GAP, LINK_STALE)
 Levels = dict[int, int]
@@ -18,27 +29,29 @@ Levels = dict[int, int]
 
 @dataclass
 class Book:
-    """One instrument's.  live: from LINK_UP to the next loss.  causes: (kind, aux) of each loss.  ups: LINK_UPs."""
+    """One instrument's.  live: from LINK_UP to the next loss.  causes: (kind, aux) of each loss.  ups: LINK_UPs.
+    believed: what each side was until the last loss.  placed_blindly: orders placed while it was not live."""
 
     sides: dict[int, Levels] = field(default_factory=lambda: {BID: {}, ASK: {}})
     live: bool = False
     ups: int = 0
     causes: list[tuple[int, int]] = field(default_factory=list)
+    believed: dict[int, Levels] = field(default_factory=lambda: {BID: {}, ASK: {}})
     placed: int = 0
     placed_blindly: int = 0
 
-    def top(self, side: int, depth: int) -> list[tuple[int, int]]:
-        """(price_ticks, lots) of a side, best first, at most `depth` (0: all)."""
-        found = sorted(self.sides[side].items(), key=lambda level: -side * level[0])
-        return found[:depth] if depth else found
+
+def ranked(side: int, levels: Levels) -> list[tuple[int, int]]:
+    """(price_ticks, lots) of a side, best first."""
+    return sorted(levels.items(), key=lambda level: -side * level[0])
 
 
 class Books:
-    """The books of a log, by instrument index.  records: taken so far."""
+    """The books of a log, by instrument index.  heard: records of the market taken so far."""
 
     def __init__(self) -> None:
         self.books: dict[int, Book] = {}
-        self.records = 0
+        self.heard = 0
 
     def of(self, instrument: int) -> Book:
         return self.books.setdefault(instrument, Book())
@@ -47,7 +60,7 @@ class Books:
         """The next records of the log."""
         names = ("kind", "instrument", "side", "price_ticks", "qty_lots", "aux")
         for batch in batches:
-            self.records += batch.size
+            self.heard += int((batch["kind"] <= MARKET_KIND_MAX).sum())
             for row in zip(*(batch[name].tolist() for name in names)):
                 self._row(*row)
 
@@ -67,6 +80,8 @@ class Books:
             book.live = True
             book.ups += 1
         elif kind in LOST:
+            if book.live:
+                book.believed = {s: dict(levels) for s, levels in book.sides.items()}
             book.live = False
             book.causes.append((kind, aux))
         elif kind == PLACE:

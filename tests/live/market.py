@@ -17,14 +17,18 @@ import numpy as np
 
 from pinnacle.dialects.names import dialect_class
 from pinnacle.event import ASK, BID, EVENT
+from pinnacle.log.reader import LogReader
 from pinnacle.transport.control import ask
+from pinnacle.venues.feed import CAUSE_SILENCE
 from pinnacle.watch.tail import Tail
 from tests.cli.command import Said, pinnacle
-from tests.live.books import Books
+from tests.live.books import Books, ranked
 from tests.run.served import Served, served
 
 # Generous: what is waited for comes within tenths of a second on an idle machine.
 PATIENCE_S = 40.0
+# After so long without a word of the market nothing is on its way any more.
+QUIET_S = 4.0
 BASES = ("BTC", "ETH")
 FLOW = ("flow.model=plain", "flow.per_s=150", "flow.resting=150", "flow.taking=0.2")
 
@@ -77,6 +81,7 @@ class Scene:
         self.config.write_text(config_of(dialect, one, folder / "trusted.pem", silence_ms=silence_ms))
         self.books = Books()
         self._tail: Tail | None = None
+        self._causes = [0] * len(BASES)
 
     # --- the log --------------------------------------------------------------------------------------------------
     def read(self) -> Books:
@@ -130,31 +135,40 @@ class Scene:
         return self.one.desk.faults.counts[kind]
 
     # --- one against the other ------------------------------------------------------------------------------------
-    def differences(self, depth: int = 0) -> list[str]:
-        """Where live books are not the house's, with the market frozen; books that are not live are not compared."""
+    def differences(self) -> list[str]:
+        """Where live books are not the house's, with the market frozen; a book that is not live claims nothing.
+
+        A book that was lost for silence since the freeze did claim: what it was until then is compared.
+        """
         books, found = self.read(), []
         for k, base in enumerate(BASES):
             book = books.of(k)
+            silenced = any(cause == CAUSE_SILENCE for _, cause in book.causes[self._causes[k] :])
             for side in (BID, ASK):
-                mine, true = book.top(side, depth), self.truth(k, side)
-                if book.live and mine != (true[:depth] if depth else true):
-                    found.append(f"{base} side {side}: {len(mine)} levels, {len(true)} true; best {mine[:2]}, {true[:2]}")
+                true = self.truth(k, side)
+                for claimed, levels in ((book.live, book.sides), (silenced, book.believed)):
+                    mine = ranked(side, levels[side])
+                    if claimed and mine != true:
+                        wrong = sorted(set(mine) ^ set(true))[:4]
+                        found.append(f"{base} side {side}: {len(mine)} levels, {len(true)} true, differing at {wrong}")
         return found
 
     def at_rest(self) -> list[str]:
         """Freeze the market and wait until what was sent has arrived: the differences of live books there are then.
 
-        Quiet means that the log has said nothing of the market for seconds.
+        Quiet means that the log has said nothing for seconds but what time says.
         """
         self.freeze()
-        quiet_since, records = time.monotonic(), -1
+        self.read()
+        self._causes = [len(self.books.of(k).causes) for k in range(len(BASES))]
+        quiet_since, heard = time.monotonic(), -1
         while True:
             found = self.differences()
             if not found:
                 return found
-            if self.books.records != records:
-                quiet_since, records = time.monotonic(), self.books.records
-            if time.monotonic() - quiet_since > 3:
+            if self.books.heard != heard:
+                quiet_since, heard = time.monotonic(), self.books.heard
+            if time.monotonic() - quiet_since > QUIET_S:
                 return found
             time.sleep(0.02)
 
@@ -197,6 +211,11 @@ def played(scene: Scene, play: Callable[[], None], *more: str, command: tuple[st
         raise failed[0]
     assert said.code == 0, said.err + said.out[-2000:]
     return said
+
+
+def records_of(run: Path) -> np.ndarray:
+    """The whole log of a session that has ended."""
+    return np.concatenate(list(LogReader(run).records()))
 
 
 def told(said: Said) -> list[dict[str, Any]]:
