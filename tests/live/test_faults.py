@@ -58,6 +58,10 @@ def happens(one: Scene, kind: str) -> None:
         one.fault(kind)
         if kind != "checksum":
             wait_for(kind, lambda: one.struck(kind) > before)
+    if kind == "silence":
+        # A connection that says nothing cannot be known to be behind until it has said nothing for long.
+        lost = [len(one.books.of(k).causes) for k in range(len(BASES))]
+        wait_for("silence heard", lambda: any(len(one.read().of(k).causes) > lost[k] for k in range(len(BASES))))
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
