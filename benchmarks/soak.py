@@ -1,10 +1,10 @@
-"""A local exchange and a paper session that follows it for minutes at a steady rate: does either grow, lose or slow down?
+"""A local exchange and a paper session that follows it for minutes at a steady rate: does either grow or lose anything?
 
     python benchmarks/soak.py --minutes 30
 
 Both are processes of their own over TLS on loopback.  Every second: resident memory of both (what they allocated; the
-mapped journal is the kernel's to drop) and messages received.  At the end the session is stopped as Ctrl-C stops it, and
-its log is verified, replayed and searched for gaps.  Exits 1 if anything of this is not as it should be.
+mapped journal is the kernel's to drop) and messages received.  At the end the session is stopped as Ctrl-C stops it,
+and its log is verified, replayed and searched for gaps.  Exits 1 if anything of this is not as it should be.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ def soak(given: argparse.Namespace, folder: Path) -> int:
         sizes["session"].append(resident_mb(session.pid))
         if not given.quiet or len(seconds) % 60 == 0:
             print(
-                f"{seconds[-1]:7.0f} s  exchange {sizes['exchange'][-1]:7.1f} MB  session {sizes['session'][-1]:7.1f} MB  "
+                f"{seconds[-1]:7.0f} s  exchange {sizes['exchange'][-1]:7.1f} MB  "
+                f"session {sizes['session'][-1]:7.1f} MB  "
                 f"{np.mean(rates[-60:]) if given.quiet else rates[-1]:7,.0f} messages/s  {said['records']:,} records",
                 flush=True,
             )

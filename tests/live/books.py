@@ -20,6 +20,7 @@ from pinnacle.event import (
     LINK_STALE,
     LINK_UP,
     MARKET_KIND_MAX,
+    ORDER_FILLED,
     PLACE,
 )
 
@@ -47,11 +48,11 @@ def ranked(side: int, levels: Levels) -> list[tuple[int, int]]:
 
 
 class Books:
-    """The books of a log, by instrument index.  heard: records of the market taken so far."""
+    """The books of a log, by instrument index.  heard: records of the market taken so far; fills: ours."""
 
     def __init__(self) -> None:
         self.books: dict[int, Book] = {}
-        self.heard = 0
+        self.heard = self.fills = 0
 
     def of(self, instrument: int) -> Book:
         return self.books.setdefault(instrument, Book())
@@ -61,13 +62,13 @@ class Books:
         names = ("kind", "instrument", "side", "price_ticks", "qty_lots", "aux")
         for batch in batches:
             self.heard += int((batch["kind"] <= MARKET_KIND_MAX).sum())
+            self.fills += int((batch["kind"] == ORDER_FILLED).sum())
             for row in zip(*(batch[name].tolist() for name in names)):
                 self._row(*row)
 
     def _row(self, kind: int, instrument: int, side: int, price_ticks: int, qty_lots: int, aux: int) -> None:
         book = self.of(instrument)
         if kind == BOOK_LEVEL:
-            assert book.sides[side] is not None
             if qty_lots:
                 book.sides[side][price_ticks] = qty_lots
             else:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -100,6 +99,11 @@ class Scene:
         """Whether every book is live."""
         books = self.read()
         return all(books.of(k).live for k in range(len(BASES)))
+
+    def losses(self) -> int:
+        """How often a book was lost so far."""
+        books = self.read()
+        return sum(len(books.of(k).causes) for k in range(len(BASES)))
 
     def close(self) -> None:
         if self._tail is not None:
@@ -191,7 +195,7 @@ def scene(
 
 
 def played(scene: Scene, play: Callable[[], None], *more: str, command: tuple[str, ...] = ("live", "run")) -> Said:
-    """Run a session in this thread while `play` runs in another; it stops when that has ended, and its error is ours."""
+    """Run a session here while `play` runs in another thread; it stops when that has ended, and its error is ours."""
     failed: list[BaseException] = []
 
     def go() -> None:
@@ -202,13 +206,14 @@ def played(scene: Scene, play: Callable[[], None], *more: str, command: tuple[st
         finally:
             scene.thaw()
             try:
+                wait_for("the session's door", (scene.out / "control.sock").exists)
                 ask(scene.out, {"do": "stop"})
             except Exception as error:
                 failed.append(error)
 
     player = threading.Thread(target=go)
     player.start()
-    said = pinnacle(*command, scene.config, "--out", scene.out, "--headless", "--for", "300", *more)
+    said = pinnacle(*command, scene.config, "--out", scene.out, "--headless", "--for", "200", *more)
     player.join()
     if failed:
         print(said.err, said.out[-4000:])
@@ -220,10 +225,3 @@ def played(scene: Scene, play: Callable[[], None], *more: str, command: tuple[st
 def records_of(run: Path) -> np.ndarray:
     """The whole log of a session that has ended."""
     return np.concatenate(list(LogReader(run).records()))
-
-
-def told(said: Said) -> list[dict[str, Any]]:
-    """What a session said, line by line."""
-    import json
-
-    return [json.loads(line) for line in said.out.splitlines()]

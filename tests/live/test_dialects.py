@@ -2,40 +2,83 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pinnacle import event
 from pinnacle.dialects.names import DIALECTS
-from pinnacle.log.reader import LogReader
-from tests.cli.command import ran
-from tests.live.market import BASES, Scene, played, scene, wait_for
+from pinnacle.event import ALERT, BALANCE, OPERATOR_KILL, ORDER_FILLED, PLACE, TIMER
+from pinnacle.report.compare import compare_runs
+from tests.cli.command import ROOT, command, ran
+from tests.live.books import Books
+from tests.live.market import BASES, played, records_of, scene, wait_for
 
 
-def records_of(run: Path) -> np.ndarray:
-    return np.concatenate(list(LogReader(run).records()))
+def own(records: np.ndarray) -> np.ndarray:
+    """Timers, answers and commands: our side of a log, up to the operator's last word."""
+    kinds = records["kind"]
+    kills = np.flatnonzero(kinds == OPERATOR_KILL)
+    mine = ((kinds >= TIMER) & (kinds < BALANCE)) | ((kinds >= PLACE) & (kinds < ALERT))
+    end = kills[0] if kills.size else None
+    return records[:end][mine[:end]]
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_a_session_trades_and_its_log_is_everything(tmp_path: Path, dialect: str) -> None:
-    """x"""
+    """Steps and lots are asked of the venue; the books are the house's level by level; it quotes and is filled; its log
+    is intact, replays byte for byte, and is a backtest's input at once: the same market gives the same timers, answers,
+    fills and commands, so log compare finds no difference, and with another fee finds that one to the last unit."""
     with scene(dialect, tmp_path) as one:
 
         def play() -> None:
             wait_for("live books", one.live)
-            one.runs(600)
-            found = one.at_rest()
-            assert found == []
-            assert one.live()
+            one.runs(400)
+            wait_for("fills", lambda: one.read().fills > 3)
+            assert one.at_rest() == []
+            one.thaw()
+            wait_for("live books at the end", one.live)
 
-        said = played(one, play)
-    print(said.out)
-    for k in range(len(BASES)):
-        b = one.books.of(k)
-        print(k, b.ups, b.causes, b.placed, b.placed_blindly, len(b.sides[1]), len(b.sides[-1]))
-        assert b.placed_blindly == 0
+        played(one, play)
     heard = records_of(one.out)
-    print({event.KIND_NAMES[int(k)]: int(n) for k, n in zip(*np.unique(heard["kind"], return_counts=True))})
+    books = Books()
+    books.take([heard])
+    assert all(books.of(k).placed and not books.of(k).placed_blindly for k in range(len(BASES)))
+    assert ran("log", "verify", one.out).code == 0
     assert ran("replay", one.out).out.startswith("equal: ")
+    again, dearer = tmp_path / "again", tmp_path / "dearer"
+    words = ("backtest", one.config, "--data", one.out, "--no-report", "--quiet")
+    ran(*words, "--out", again, "--set", "run.record=full")
+    mine, theirs = own(heard), own(records_of(again))
+    assert mine.size and np.array_equal(mine, theirs[: mine.size])
+    assert ran("report", one.out, "--json").json and (one.out / "report.html").exists()
+    ran(*words, "--out", dearer, "--set", "fees.maker_bps=1")
+    for difference in compare_runs(one.out, dearer, 0):
+        assert sum(difference.parts2.values()) == difference.one2 - difference.other2
+        assert difference.counts["fees"] and difference.parts2["fees"] > 0
+    assert "orders are in both" in ran("log", "compare", one.out, again).out
+
+
+@pytest.mark.parametrize("dialect", ["kraken", "coinbase"])
+def test_what_a_process_records_is_backtest_input(tmp_path: Path, dialect: str) -> None:
+    """`pinnacle record` in a process of its own ends with 0 on SIGINT, its log is sealed and whole, and a strategy runs
+    on it."""
+    with scene(dialect, tmp_path) as one, (tmp_path / "said").open("w") as sink:
+        words = command("record", one.config, "--out", one.out, "--headless")
+        child = subprocess.Popen(words, cwd=ROOT, stdout=sink, stderr=sink)
+        try:
+            wait_for("the recording", (one.out / "control.sock").exists, 200)
+            wait_for("live books", one.live)
+            one.runs(300)
+            assert one.at_rest() == []
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 0, (tmp_path / "said").read_text()
+        finally:
+            child.kill()
+    assert ran("log", "verify", one.out).code == 0
+    assert not list((one.out / "log").glob("*.journal"))
+    ran("backtest", one.config, "--data", one.out, "--out", tmp_path / "run", "--no-report", "--quiet")
+    assert (records_of(tmp_path / "run")["kind"] == ORDER_FILLED).any()
+    assert ran("replay", tmp_path / "run").out.startswith("equal: ")

@@ -63,9 +63,9 @@ def tear(run: Path, chance: random.Random) -> str:
 
 
 def test_a_session_killed_anywhere_goes_on(tmp_path: Path) -> None:
-    """SIGKILL at a random moment of its life (loading, recovering, connecting, trading, sealing), sometimes with its last
-    frame torn as well, again and again in one folder: nothing that was whole is ever lost or changed, the next start
-    always recovers, no order is placed on a book that is not live, and all its lives are one log that replays."""
+    """SIGKILL at a random moment of its life (loading, recovering, connecting, trading, sealing), sometimes with its
+    last frame torn as well, again and again in one folder: nothing that was whole is ever lost or changed, the next
+    start always recovers, no order is placed on a book that is not live, and all its lives are one log that replays."""
     seed = int(os.environ.get("PINNACLE_SEED", random.randrange(1 << 30)))
     print(f"seed {seed}")
     chance = random.Random(seed)
