@@ -133,6 +133,8 @@ class Desk:
         path, _, query = target.partition("?")
         if self.faults.strikes("http_429", target):
             return 429, {"Retry-After": "1"}, b""
+        if self.faults.strikes("http_5xx", target):
+            return 503, {"content-type": "text/html"}, b""
         made = self.dialect.connect(Request("GET", path, query, headers, b"", peer), self.advance())
         if isinstance(made, Response):
             return _answer(made)

@@ -60,6 +60,13 @@ class Http:
                 return answer.status, b"".join(parts)
         except TimeoutError:
             return 0, f"{url}: no answer within {HTTP_S_MAX} s".encode()
+        except aiohttp.ClientConnectorCertificateError as error:
+            said = getattr(error.certificate_error, "verify_message", str(error.certificate_error))
+            return 0, f"{url}: its certificate is not trusted ({said}); see live.ca_file".encode()
+        except aiohttp.ClientConnectorDNSError as error:
+            return 0, f"{url}: the host does not resolve ({error.os_error.strerror or error.os_error})".encode()
+        except aiohttp.ClientConnectorError as error:
+            return 0, f"{url}: cannot be reached ({error.os_error.strerror or error.os_error})".encode()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return 0, f"{url}: {error or type(error).__name__}".encode()
 

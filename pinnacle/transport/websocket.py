@@ -103,6 +103,9 @@ class WebSocket(asyncio.Protocol):
         if not self._opened.done():
             self._opened.set_exception(VenueError(f"{self._url}: closed while it was opening ({error or 'no reason'})"))
             return
+        if self._opened.cancelled() or self._opened.exception() is not None:
+            # It was never open, and who wanted it has been told why.
+            return
         self._say_gone(self._failure or str(error or self._why_closed()))
 
     # --- frames ---------------------------------------------------------------------------------------------------

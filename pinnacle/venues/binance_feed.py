@@ -23,7 +23,7 @@ from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, FUNDING, SELL
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.binance_frame import CROSSED, diff, single
-from pinnacle.limits import BINANCE_INSTRUMENTS_MAX, INT64_MAX, MESSAGE_BYTES_MAX
+from pinnacle.limits import BINANCE_INSTRUMENTS_MAX, FEED_LAG_NS_MAX, INT64_MAX, MESSAGE_BYTES_MAX
 from pinnacle.venues import binance_messages as messages
 from pinnacle.venues.binance_book import BinanceBook
 from pinnacle.venues.binance_market import UNREADABLE, Market, reason
@@ -133,6 +133,7 @@ class BinanceFeed:
         self._ways: dict[bytes, _Way] = {}
         self._opened_ns = self._heard_ns = self._now_ns = 0
         self._up = False
+        self._least_age_ns: int | None = None
         compile_kernels()
         self._probed = 0
 
@@ -148,6 +149,7 @@ class BinanceFeed:
         """Everything is subscribed by the address; each book is asked for, as many a minute as the venue allows."""
         self._opened_ns = self._heard_ns = self._now_ns = ts_ns
         self._up, self.restart, self._probed = True, "", 0
+        self._least_age_ns = None
         weights = dict(self.market.weights)
         spent = 0
         for symbol in self._symbols if self.books else ():
@@ -214,8 +216,9 @@ class BinanceFeed:
             else:
                 count = diff(data, way.array, way.own.array, rows.events, ts_ns, rows.count)
             if count >= 0:
-                rows.count = count
                 self.counts[way.count] += 1
+                if way.own is None or count == rows.count or not self._aged(rows.events[count - 1], ts_ns, rows):
+                    rows.count = count
                 return
             if count == CROSSED:
                 self.counts[way.count] += 1
@@ -234,6 +237,23 @@ class BinanceFeed:
             self._spent(f"{self.market.venue}: {error}; it begins {data[:60]!r}", ts_ns, rows)
         except Malformed as error:
             self._spent(str(error), ts_ns, rows)
+
+    def _aged(self, row: np.void, ts_ns: int, rows: Rows) -> bool:
+        """Whether a change is far older than the freshest of this connection; then the books are of the past.
+
+        The two clocks need not agree: the least age heard stands for their difference.
+        """
+        venue_ns = int(row["ts_venue_ns"])
+        age_ns = ts_ns - venue_ns
+        if venue_ns == 0:
+            return False
+        if self._least_age_ns is None or age_ns < self._least_age_ns:
+            self._least_age_ns = age_ns
+        late_ns = age_ns - self._least_age_ns
+        if late_ns <= FEED_LAG_NS_MAX:
+            return False
+        self._give_up(CAUSE_CLOCK, f"its data is {late_ns / 1e9:.1f} s late", ts_ns, rows)
+        return True
 
     def _spent(self, what: str, ts_ns: int, rows: Rows) -> None:
         lose_all((symbol.book.link for symbol in self._symbols), CAUSE_MALFORMED, ts_ns, rows)

@@ -123,6 +123,8 @@ class BitstampFeed(Connection):
         book = self._level_books[k]
         if frame.data is None:
             raise ValueError("bitstamp: changes without levels")
+        if book.link.live and self.aged(ts_ns, messages.time_ns(frame.data.microtimestamp), rows):
+            return
         book.diff(frame.data, ts_ns, rows)
         if book.fetch is not None:
             self._collect(book)

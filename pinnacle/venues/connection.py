@@ -62,10 +62,11 @@ class Connection:
             self.lose(CAUSE_CLOCK, f"our clock went back by {(self._called_ns - ts_ns) / 1e9:.1f} s", ts_ns, rows)
         self._heard_ns = self._called_ns = ts_ns
 
-    def aged(self, ts_ns: int, ts_venue_ns: int, rows: Rows) -> bool:
+    def aged(self, ts_ns: int, ts_venue_ns: int, rows: Rows, now_ns: int = 0) -> bool:
         """Whether what the venue dates so is far older than the freshest of this connection, and the books so stale.
 
-        The two clocks need not agree: the least age heard stands for their difference.
+        The two clocks need not agree: the least age heard stands for their difference.  ts_ns: when it was heard;
+        now_ns: the present, where that is later.
         """
         age_ns = ts_ns - ts_venue_ns
         least_ns = self._least_age_ns
@@ -74,7 +75,7 @@ class Connection:
             return False
         if age_ns - least_ns <= FEED_LAG_NS_MAX:
             return False
-        self.lose(CAUSE_CLOCK, f"its data is {(age_ns - least_ns) / 1e9:.1f} s late", ts_ns, rows)
+        self.lose(CAUSE_CLOCK, f"its data is {(age_ns - least_ns) / 1e9:.1f} s late", now_ns or ts_ns, rows)
         return True
 
     def lose(self, cause: int, why: str, ts_ns: int, rows: Rows) -> None:

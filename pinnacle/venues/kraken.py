@@ -130,7 +130,7 @@ class KrakenFeed(Connection):
         super().tick(ts_ns, rows)
         for k, link in enumerate(self.links):
             heard_ns, dated_ns = self.depths.dated(k)
-            if link.live and dated_ns and self.aged(heard_ns, dated_ns, rows):
+            if link.live and dated_ns and self.aged(heard_ns, dated_ns, rows, ts_ns):
                 break
         self._follow_links()
         for k in sorted(self._wanted):
