@@ -150,7 +150,11 @@ class WebSocket(asyncio.Protocol):
     def _flush(self) -> None:
         transport = self._transport
         assert transport is not None
+        # Taken from the protocol in any case; on a socket that has ended it has nowhere to go.
+        ended = transport.is_closing()
         for data in self._protocol.data_to_send():
+            if ended:
+                continue
             if data:
                 transport.write(data)
             elif transport.can_write_eof():

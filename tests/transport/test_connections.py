@@ -117,6 +117,25 @@ def test_messages_of_any_size_come_back_whole_over_tls(tmp_path: Path) -> None:
     run(main)
 
 
+def test_what_is_said_on_a_connection_that_has_ended_is_lost() -> None:
+    """Text, ping and drop after the socket is gone raise nothing, whether its end was heard of yet or not."""
+
+    async def main() -> None:
+        async with serve(echo, "localhost", 0) as server:
+            heard = Heard()
+            url = f"ws://localhost:{server.sockets[0].getsockname()[1]}/"
+            opened = await connect(url, {}, Route(), heard.received, heard.gone)
+            assert opened._transport is not None
+            opened._transport.abort()
+            opened.send(b"late")
+            await heard.ended.wait()
+            opened.send(b"later")
+            opened.ping()
+            opened.drop("at last")
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
