@@ -83,11 +83,13 @@ class Opening:
         """A session's log ready for appending, and who hears its events; what is there already is recovered."""
         if (self.out / "manifest.json").exists():
             return self._recover()
-        if (self.out / "log").exists():
+        log = self.out / "log"
+        # An empty one is a start that was killed before it wrote its manifest.
+        if log.exists() and (not log.is_dir() or any(log.iterdir())):
             raise OperatorError(f"{self.out}: has a log and no manifest.json; restore it, or choose a new --out")
         self.instruments = await self._find_instruments(http)
         manifest = self._new_manifest()
-        (self.out / "log").mkdir()
+        log.mkdir(exist_ok=True)
         write_manifest(self.out, manifest)
         return self._start_log(manifest, Files(), empty(0))
 
