@@ -397,7 +397,9 @@ class Session:
 def make_folder(out: Path) -> None:
     """A folder for a session, or the one of a session to go on with.  Raises OperatorError for another kind."""
     if out.exists() and not (out / "manifest.json").exists():
-        if not out.is_dir() or any(path.name != "lock" for path in out.iterdir()):
+        # What a start leaves that was killed before it wrote its manifest.
+        begun = [out / "lock", out / "session.jsonl", out / "log"]
+        if not out.is_dir() or any(path not in begun for path in out.iterdir()):
             raise OperatorError(f"{out}: is there already and is no session's folder; choose a new --out")
     try:
         out.mkdir(parents=True, exist_ok=True)

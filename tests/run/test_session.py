@@ -151,8 +151,8 @@ def wait_for(path: Path) -> None:
 
 def test_a_recording_is_backtest_input(tmp_path: Path, config: Path) -> None:
     """What was recorded over several sealed files, with the raw tape, runs as a backtest; recording goes on in the same
-    folder after it was cut, and not after it was stopped.  An empty log, left by a start that was killed before it wrote
-    its manifest, is in nobody's way."""
+    folder after it was cut, and not after it was stopped.  An empty log, left by a start that was killed before its
+    manifest was written, is in nobody's way."""
     exchange, out = LocalExchange(seed=5, rate=600), tmp_path / "recorded"
     (out / "log").mkdir(parents=True)
     with exchange.running():
