@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import settings
 # How long an example takes depends on what else the machine does, and says nothing about the code.
 settings.register_profile("pinnacle", deadline=None)
 settings.load_profile("pinnacle")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and every process they start would as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,25 +85,33 @@ def watchdog(
     from pinnacle.transport.websocket import Route
 
     vault = open_keys(path, password_file, password_fd)[0]
-    heard_s, acted = time.monotonic(), False
+    heard_s, looked_s = time.monotonic(), -math.inf
+    # A session may have lived and died between two questions, so it is looked again, more seldom, while none answers.
+    again_s = max(5.0, 3 * after_s)
     click.echo(f"watching {run}: its orders are cancelled after {after_s:g} s without an answer")
     while True:
         try:
             ask(run, {"do": "status"})
-            heard_s, acted = time.monotonic(), False
+            heard_s, looked_s = time.monotonic(), -math.inf
         except PinnacleError:
             if (run / "manifest.json").exists() and read_manifest(run).status == "complete":
                 click.echo("the session was stopped")
                 return
-        if not acted and time.monotonic() - heard_s > after_s and (run / "manifest.json").exists():
-            click.secho(f"no answer for {after_s:g} s: cancelling", fg="red")
+        now_s = time.monotonic()
+        if now_s - heard_s > after_s and now_s - looked_s > again_s and (run / "manifest.json").exists():
+            first, done = looked_s < heard_s, True
+            if first:
+                click.secho(f"no answer for {after_s:g} s: cancelling", fg="red")
             for place in _places(str(run), ()):
                 try:
                     count = sweep(_with_key(place, vault, name, websocket, rest), Route(), _say)
-                    click.echo(f"{place.name}: {count} cancelled, none is left")
-                    acted = True
+                    if count or first:
+                        click.echo(f"{place.name}: {count} cancelled, none is left")
                 except PinnacleError as error:
                     click.secho(f"{error}; trying again", fg="red")
+                    done = False
+            if done:
+                looked_s = time.monotonic()
         time.sleep(min(1.0, after_s / 4))
 
 

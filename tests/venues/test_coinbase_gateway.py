@@ -110,6 +110,7 @@ def test_refusals_have_causes():
     rich = made.place(BUY, 5_900_000, 9_000_000)
     made.step()
     assert made.life(rich) == ["order_rejected"] and made.causes(ORDER_REJECTED)[-1] == "funds"
+    made = wire()  # another account: the first holds its quotes until it has looked at its balances
     made.rig.house.set_state(0, STATE_CANCEL_ONLY)
     halted = made.place(BUY, 5_900_000, 1_000)
     made.step()
