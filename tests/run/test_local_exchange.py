@@ -256,7 +256,7 @@ def test_a_client_that_does_not_read_is_cut_and_others_do_not_notice() -> None:
     """Its buffer stays below the bound, it is cut, and another client's ids have no hole meanwhile."""
     bound = 1 << 18
     with served(
-        settings=("flow.model=plain", "flow.per_s=20000", "flow.resting=500"), send_buffer_bytes_max=bound
+        settings=("flow.model=plain", "flow.per_s=8000", "flow.resting=500"), send_buffer_bytes_max=bound
     ) as one:
         streams = "/".join(f"btcusdt@{name}" for name in ("bookTicker", "trade", "aggTrade"))
         lazy = socket.create_connection(("127.0.0.1", one.port))
