@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from functools import lru_cache
 
 from pinnacle.errors import HistoryError, OperatorError
 from pinnacle.limits import CASH_UNITS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
@@ -90,16 +90,18 @@ class Instrument:
         if abs(value.adjusted()) > _EXPONENT_MAX:
             # As a fraction it would be an integer of as many digits.
             raise HistoryError(f"{self.name}: {noun} {text[:40]!r} is beyond any market's numbers")
-        # Decimal division rounds to the context's 28 digits, a fraction does not.
-        steps = Fraction(value) / Fraction(step)
-        if steps.denominator != 1:
+        # Decimal division rounds to the context's 28 digits, whole numbers do not.
+        over, under = value.as_integer_ratio()
+        step_over, step_under = _ratio(step)
+        steps, rest = divmod(over * step_under, under * step_over)
+        if rest:
             raise HistoryError(
                 f"{self.name}: {noun} {text} is not a multiple of the {step_name} {step}; "
                 f"set the instrument's {step_name} to the venue's"
             )
-        if abs(steps.numerator) >= most:
-            raise HistoryError(f"{self.name}: {noun} {text} is {steps.numerator} {step_name}s, more than {most}")
-        return steps.numerator
+        if abs(steps) >= most:
+            raise HistoryError(f"{self.name}: {noun} {text} is {steps} {step_name}s, more than {most}")
+        return steps
 
     def price_text(self, price_ticks: int) -> str:
         """Ticks as decimal text with as many decimals as the tick has."""
@@ -121,9 +123,23 @@ def decimal_of(text: str, what: str) -> Decimal:
     return value
 
 
+@lru_cache(maxsize=256)
+def _ratio(step: Decimal) -> tuple[int, int]:
+    """A step as a fraction, worked out once."""
+    return step.as_integer_ratio()
+
+
+@lru_cache(maxsize=256)
+def _digits(step: str) -> tuple[int, int]:
+    """(decimals of a step as written, the step in units of the last of them)."""
+    one = Decimal(step)
+    digits = max(0, -int(one.as_tuple().exponent))
+    return digits, int(one.scaleb(digits))
+
+
 def _plain(step: Decimal, count: int) -> str:
     """count * step, exact, without an exponent."""
-    digits = max(0, -int(step.as_tuple().exponent))
-    scaled = int(step.scaleb(digits)) * int(count)
+    digits, whole = _digits(str(step))
+    scaled = whole * int(count)
     sign, body = ("-" if scaled < 0 else ""), str(abs(scaled)).rjust(digits + 1, "0")
     return f"{sign}{body[:-digits]}.{body[-digits:]}" if digits else f"{sign}{body}"

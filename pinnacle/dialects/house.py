@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from pinnacle import event as e
-from pinnacle.dialects.market import Batch, Market, MarketEvent, QuietMarket
+from pinnacle.dialects.market import Batch, Market, MarketEvent, QuietMarket, among
 from pinnacle.dialects.minutes import Minutes
 from pinnacle.dialects.orders import Account, Fill, Happened, Listing, Order, Refused, Status, Update, Why
 from pinnacle.dialects.till import Till, fee_of
@@ -40,6 +40,8 @@ from pinnacle.limits import (
 AT_ONCE = e.IOC | e.FOK | e.MARKET
 # What a background order that rests nowhere is called in a trade: this plus the number of its first trade.
 _PASSING_ID_FIRST = 1 << 35
+_REFUSED = among((e.CANCEL_REJECTED, e.REPLACE_REJECTED))
+_NAMED = among((e.ORDER_ACKNOWLEDGED, e.ORDER_REPLACED))
 
 
 class Listener(Protocol):
@@ -117,6 +119,7 @@ class House(Till):
         self._live_of: list[dict[int, Order]] = [{} for _ in range(len(self.accounts) + 1)]
         self._by_client: dict[tuple[int, str], Order] = {}
         self._ended: dict[int, Order] = {}
+        self._ended_by_client: dict[tuple[int, str], Order] = {}
         self._ended_of: list[deque[Order]] = [deque() for _ in range(len(self.accounts) + 1)]
         self._fills_of: list[deque[Fill]] = [deque(maxlen=HOUSE_FILLS_MAX) for _ in range(len(self.accounts) + 1)]
         self._public: list[dict[int, int]] = [{} for _ in self.listings]
@@ -138,10 +141,7 @@ class House(Till):
 
     def order_by_client_id(self, account: int, client_id: str) -> Order | None:
         """The open order, else the last one remembered, with an account's client id."""
-        found = self._by_client.get((account, client_id))
-        if found is not None:
-            return found
-        return next((order for order in reversed(self._ended_of[account]) if order.client_id == client_id), None)
+        return self._by_client.get((account, client_id)) or self._ended_by_client.get((account, client_id))
 
     def open_orders(self, account: int, instrument: int | None = None) -> list[Order]:
         """An account's open orders, oldest first."""
@@ -323,7 +323,7 @@ class House(Till):
         if self.obeyed is not None:
             self.obeyed(instrument, commands)
         rows, to = self.markets[instrument].submit(commands)
-        refused = np.isin(rows["kind"], (e.CANCEL_REJECTED, e.REPLACE_REJECTED)) & (to == int(command["aux"]))
+        refused = _REFUSED[rows["kind"]] & (to == int(command["aux"]))
         self._publish(instrument, rows, to)
         return e.reason_of(int(rows["flags"][refused][0])) if refused.any() else 0
 
@@ -348,8 +348,9 @@ class House(Till):
         takers = self._taker_ids(instrument, rows, to)
         public = self._public[instrument]
         if public:
-            for k in np.flatnonzero(np.isin(market["order_id"], list(public))).tolist():
-                market["order_id"][k] = public[int(market["order_id"][k])]
+            for k, number in enumerate(market["order_id"].tolist()):
+                if number in public:
+                    market["order_id"][k] = public[number]
         first = self._sequences[instrument] + 1
         self._sequences[instrument] += market.size
         batch = Batch(instrument, market, takers[everyone], first, self.now_ns)
@@ -378,7 +379,7 @@ class House(Till):
         # A command ends with its LAST row; one that may rest was acknowledged, or replaced, earlier in it.
         ends = np.flatnonzero((to == 0) & (rows["flags"] & e.LAST != 0))
         begins = np.concatenate(([0], ends + 1))[np.searchsorted(ends, trades)]
-        named = np.flatnonzero(np.isin(rows["kind"], (e.ORDER_ACKNOWLEDGED, e.ORDER_REPLACED)))
+        named = np.flatnonzero(_NAMED[rows["kind"]])
         name_at = np.searchsorted(named, trades) - 1
         first_of = np.searchsorted(trades, begins)
         for k, trade in enumerate(trades.tolist()):
@@ -480,6 +481,9 @@ class House(Till):
             return
         ended = self._ended_of[order.account]
         if len(ended) == HOUSE_ENDED_ORDERS_MAX:
-            del self._ended[ended.popleft().id]
+            oldest = ended.popleft()
+            del self._ended[oldest.id]
+            if self._ended_by_client.get((order.account, oldest.client_id)) is oldest:
+                del self._ended_by_client[order.account, oldest.client_id]
         ended.append(order)
-        self._ended[order.id] = order
+        self._ended[order.id] = self._ended_by_client[order.account, order.client_id] = order

@@ -83,7 +83,7 @@ class MarketEvent(NamedTuple):
 
 
 @cache
-def _among(kinds: tuple[int, ...]) -> np.ndarray:
+def among(kinds: tuple[int, ...]) -> np.ndarray:
     """bool[256]: whether a kind is among these."""
     table = np.zeros(256, bool)
     table[list(kinds)] = True
@@ -112,7 +112,9 @@ class Batch:
         rows, takers = self.rows, self.taker_ids
         sequence: np.ndarray = np.arange(self.first_sequence, self.first_sequence + rows.size)
         if kinds:
-            keep = _among(kinds)[rows["kind"]]
+            keep = among(kinds)[rows["kind"]]
+            if not keep.any():
+                return iter(())
             rows, takers, sequence = rows[keep], takers[keep], sequence[keep]
         names = ("kind", "side", "price_ticks", "qty_lots", "order_id", "aux", "ts_ns", "flags")
         columns = [rows[name].tolist() for name in names]

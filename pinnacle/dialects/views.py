@@ -15,21 +15,21 @@ from pinnacle.kernels.exchange_state import Exchange
 _STRIDE = 4096
 
 
-def _occupied(lots: np.ndarray, best: int, depth: int) -> list[int]:
-    """Window indices with lots, best first, at most `depth` (0: all)."""
+def _occupied(lots: np.ndarray, best: int, least: int, depth: int) -> list[int]:
+    """Window indices with lots, best first, at most `depth` (0: all).  least: none is below."""
     found: list[int] = []
     high = best + 1
-    while high > 0 and (depth == 0 or len(found) < depth):
-        low = max(0, high - _STRIDE)
+    while high > least and (depth == 0 or len(found) < depth):
+        low = max(least, high - _STRIDE)
         found += (low + np.flatnonzero(lots[low:high])[::-1]).tolist()
         high = low
     return found[:depth] if depth else found
 
 
-def _side(venue: Exchange, side: int) -> tuple[int, np.void, int]:
+def _side(venue: Exchange, side: int) -> tuple[int, np.void, int, int]:
     book = venue.exchange[0]["l3"]["book"]
     s = 0 if side == BID else 1
-    return s, book, int(book["best"][s])
+    return s, book, int(book["best"][s]), int(book["low"][s])
 
 
 def _price(book: np.void, s: int, x: int) -> int:
@@ -39,18 +39,18 @@ def _price(book: np.void, s: int, x: int) -> int:
 
 def levels(venue: Exchange, side: int, depth: int = 0) -> list[tuple[int, int]]:
     """(price_ticks, lots) best first, at most `depth` levels (0: all)."""
-    s, book, best = _side(venue, side)
+    s, book, best, least = _side(venue, side)
     lots = book["lots"][s]
-    return [(_price(book, s, x), int(lots[x])) for x in _occupied(lots, best, depth)]
+    return [(_price(book, s, x), int(lots[x])) for x in _occupied(lots, best, least, depth)]
 
 
 def resting(venue: Exchange, side: int, depth: int = 0) -> list[tuple[int, int, int, int]]:
     """(engine's order id, price_ticks, lots, participant) best price first and in queue order, of at most `depth`
     levels (0: all)."""
-    s, book, best = _side(venue, side)
+    s, book, best, least = _side(venue, side)
     heads, pool = venue.exchange[0]["l3"]["queue_head"][s], venue.book.orders
     found = []
-    for x in _occupied(book["lots"][s], best, depth):
+    for x in _occupied(book["lots"][s], best, least, depth):
         place = int(heads[x]) - 1
         while place >= 0:
             order = pool[place]

@@ -79,7 +79,7 @@ class Memory:
 
     def take(self, records: np.ndarray, safety: Safety) -> None:
         """The next records of the log."""
-        for record in records[np.isin(records["kind"], _KINDS)]:
+        for record in records[_KINDS[records["kind"]]]:
             kind, instrument = int(record["kind"]), int(record["instrument"])
             self.ts_ns = int(record["ts_ns"])
             if kind == FILL_ID:
@@ -97,7 +97,8 @@ class Memory:
                 safety.remember(record)
 
 
-_KINDS = (
+_KINDS = np.zeros(256, bool)
+_KINDS[[
     FILL_ID, ORDER_FILLED, ORDER_ACKNOWLEDGED, RECONCILED, OPERATOR_PAUSE, OPERATOR_RESUME, OPERATOR_FLATTEN,
     OPERATOR_KILL,
-)  # fmt: skip
+]] = True  # fmt: skip

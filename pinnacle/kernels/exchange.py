@@ -365,7 +365,7 @@ def submit(venue: Exchange, commands: np.ndarray) -> tuple[np.ndarray, np.ndarra
         to.append(out["to"][: out["count"]].copy())
         out["count"] = 0
         if done == commands.size:
-            return np.concatenate(rows), np.concatenate(to)
+            return (rows[0], to[0]) if len(rows) == 1 else (np.concatenate(rows), np.concatenate(to))
         if venue.exchange[0]["pause"] == PAUSE_POOL_FULL:
             grown = venue.book.grow()
             # What may rest is bounded by the participants' limits, which are the owner's to set.

@@ -148,7 +148,7 @@ class _Replay:
         lane = self.state[0]["lane"]
         while at < events.size:
             try:
-                at = fold(self.state[0], events, at, self.quote, self.out[0])
+                at = fold(self.state, events, at, self.quote, self.out)
             except Exception as error:
                 if lane["calling"]:
                     raise raised(self.strategy, error) from error

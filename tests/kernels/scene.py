@@ -247,7 +247,7 @@ class Scene:
                 own["risk"][name] = self.own["risk"][name]
         inputs, asked, outputs, at = numbered(events, self.records), fresh.asked, [], 0
         while at < inputs.size and lane["fault"] == 0:
-            at = fold(state[0], inputs, at, self.quote, out[0])
+            at = fold(state, inputs, at, self.quote, out)
             if lane["due"]:
                 answer_due(self.script, state[0], asked)
                 answer_external(state[0], out[0])

@@ -74,7 +74,7 @@ def test_folding_goes_on_from_a_snapshot():
         state[0]["lane"]["wake_on"] = 0
         at = first
         while at < last:
-            at = fold(state[0], inputs[:last], at, 0, out[0])
+            at = fold(state, inputs[:last], at, 0, out)
             out[0]["count"] = 0
         return state
 
