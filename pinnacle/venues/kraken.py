@@ -220,6 +220,8 @@ class KrakenFeed(Connection):
         else:
             link.whole(ts_ns, time_ns, rows)
             self.depths.live(k, True)
+            # It may be the answer to an earlier request than the one that waits: that one has become needless.
+            self._wanted.discard(k)
 
     def _changes(
         self, k: int, bids: msgspec.Raw, asks: msgspec.Raw, time_ns: int, checksum: int, ts_ns: int, rows: Rows

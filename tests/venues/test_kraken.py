@@ -18,6 +18,7 @@ from pinnacle.event import (
     LINK_DOWN,
     LINK_GAP,
     LINK_STALE,
+    LINK_UP,
     MARKET_STATE,
     STATE_HALTED,
     STATE_OPEN,
@@ -283,31 +284,72 @@ def test_a_venue_that_takes_no_orders_has_no_book(recordings, system):
     assert states[-1] == STATE_OPEN and (system == "cancel_only" or states[0] == STATE_HALTED)
 
 
-def test_the_published_checksum():
-    """The documentation's book of MATIC/USD has checksum 2439117997, and 2114181697 after its update."""
-    asks_text = """0.5668 4410.79769741 0.5669 4655.40412487 0.5670 49844.89424998 0.5671 24306.41678 0.5672
-    29783.25223475
-    0.5673 57234.71239278 0.5674 45065.04744 0.5675 5912.76380354 0.5676 42514.92434778 0.5677 36304.0847022"""
-    bids_text = """0.5666 4831.75496356 0.5665 6658.22734739 0.5664 18724.91513344 0.5663 11563.92544914
-    0.5662 14006.65365711 0.5661 17454.85679807 0.5660 18097.1547 0.5659 33644.89175666 0.5658 148.3464
-    0.5657 606.70854372"""
-    asks, bids = asks_text.split(), bids_text.split()
+MATIC = Instrument("kraken", "MATIC/USD", Decimal("0.0001"), Decimal("0.00000001"))
+MATIC_ASKS = [
+    "0.5668",
+    "4410.79769741",
+    "0.5669",
+    "4655.40412487",
+    "0.5670",
+    "49844.89424998",
+    "0.5671",
+    "24306.41678",
+    "0.5672",
+    "29783.25223475",
+    "0.5673",
+    "57234.71239278",
+    "0.5674",
+    "45065.04744",
+    "0.5675",
+    "5912.76380354",
+    "0.5676",
+    "42514.92434778",
+    "0.5677",
+    "36304.0847022",
+]
+MATIC_BIDS = [
+    "0.5666",
+    "4831.75496356",
+    "0.5665",
+    "6658.22734739",
+    "0.5664",
+    "18724.91513344",
+    "0.5663",
+    "11563.92544914",
+    "0.5662",
+    "14006.65365711",
+    "0.5661",
+    "17454.85679807",
+    "0.5660",
+    "18097.1547",
+    "0.5659",
+    "33644.89175666",
+    "0.5658",
+    "148.3464",
+    "0.5657",
+    "606.70854372",
+]
+MATIC_CHECKSUM = 2439117997
 
+
+def matic(kind, bids, asks, checksum):
     def side(numbers):
         return "[" + ",".join(f'{{"price":{p},"qty":{q}}}' for p, q in zip(numbers[::2], numbers[1::2])) + "]"
 
-    def message(kind, bids, asks, checksum):
-        return (
-            f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"MATIC/USD","bids":{side(bids)},"asks":{side(asks)},'
-            f'"checksum":{checksum},"timestamp":"2023-10-06T17:35:55.440295Z"}}]}}'
-        ).encode()
+    return (
+        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"MATIC/USD","bids":{side(bids)},"asks":{side(asks)},'
+        f'"checksum":{checksum},"timestamp":"2023-10-06T17:35:55.440295Z"}}]}}'
+    ).encode()
 
-    feed, rows = opened(Instrument("kraken", "MATIC/USD", Decimal("0.0001"), Decimal("0.00000001")))
-    feed.received(message("snapshot", bids, asks, 2439117997), START_NS, rows)
-    feed.received(message("update", ["0.5657", "1098.3947558"], [], 2114181697), START_NS, rows)
+
+def test_the_published_checksum():
+    """The documentation's book of MATIC/USD has checksum 2439117997, and 2114181697 after its update."""
+    feed, rows = opened(MATIC)
+    feed.received(matic("snapshot", MATIC_BIDS, MATIC_ASKS, MATIC_CHECKSUM), START_NS, rows)
+    feed.received(matic("update", ["0.5657", "1098.3947558"], [], 2114181697), START_NS, rows)
     assert feed.states() == [LIVE]
     assert rows.take()["ts_venue_ns"].tolist() == [1_696_613_755_440_295_000] * 23
-    feed.received(message("update", ["0.5657", "1098.394755"], [], 2114181697), START_NS, rows)
+    feed.received(matic("update", ["0.5657", "1098.394755"], [], 2114181697), START_NS, rows)
     assert feed.states() == [SYNCING]
 
 
@@ -398,3 +440,21 @@ def test_garbage_gives_records_or_the_one_error(recordings, data):
         taken = rows.take()
         assert (taken["price_ticks"] >= 0).all() and (taken["qty_lots"] >= 0).all()
         fold.hear(taken)
+
+
+def test_a_book_that_came_is_not_asked_for_again():
+    """Lost twice within a second, and whole by the answer to the first request: the second is not made any more, and
+    the book is not taken from the engine without a word."""
+    feed, rows = opened(MATIC)
+    feed.received(matic("snapshot", MATIC_BIDS, MATIC_ASKS, MATIC_CHECKSUM), START_NS, rows)
+    for after_ms in (0, 100):
+        after_ns = after_ms * SECOND // 1000
+        feed.received(matic("update", ["0.5657", "1"], [], 1), START_NS + after_ns, rows)
+        feed.received(matic("snapshot", MATIC_BIDS, MATIC_ASKS, MATIC_CHECKSUM), START_NS + after_ns + 50, rows)
+    feed.sends.clear()
+    for after_ms in (200, 1_500):
+        feed.tick(START_NS + after_ms * SECOND // 1000, rows)
+        assert feed.states() == [LIVE]
+    said = rows.take()["kind"].tolist()
+    assert said.count(LINK_GAP) == 2 and said.count(LINK_UP) == 3
+    assert not any(b"subscribe" in frame for frame in feed.sends)
