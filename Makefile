@@ -2,9 +2,9 @@
 PYTHON ?= .venv/bin/python
 WORLDS ?= 100
 SEED ?= 1
-JOBS ?= 2
-# The venue: binance, coinbase, coinbase-advanced, gemini.
-PLACE ?= binance
+JOBS ?= $(shell nproc)
+# The venue: all, binance, bitstamp, coinbase, coinbase-advanced, gemini, kraken.
+PLACE ?= all
 
 .PHONY: storm
 storm:

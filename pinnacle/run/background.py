@@ -63,8 +63,7 @@ class BackgroundMarket(QuietMarket):
         self._begin = []
         while True:
             if self._next is None:
-                wait = -math.log(1.0 - self._draw.random()) / self._rates.per_s
-                self._at_ns += max(1, round(wait * 1e9))
+                self._at_ns += self._wait_ns()
                 self._next = (self._at_ns, self._command())
             when, command = self._next
             if when > to_ns:
@@ -80,10 +79,22 @@ class BackgroundMarket(QuietMarket):
         commands["ts_venue_ns"] = commands["ts_ns"]
         return self.submit(commands)
 
+    def change(self, rates: BackgroundRates, now_ns: int) -> None:
+        """Go on with other rates from now on, the time of the last `advance`; what was to come next comes at the new
+        pace."""
+        self._rates = rates
+        if self._next is not None:
+            self._at_ns = now_ns + self._wait_ns()
+            self._next = (self._at_ns, self._next[1])
+
+    def _wait_ns(self) -> int:
+        wait_s = -math.log(1.0 - self._draw.random()) / self._rates.per_s
+        return max(1, round(wait_s * 1e9))
+
     def _command(self) -> tuple[int, ...]:
         """(kind, participant, order id, side, price, lots, flags) of the next command."""
         draw, rates = self._draw, self._rates
-        seconds = (self._at_ns - self._fair_ns) / 1e9
+        seconds = max(0, self._at_ns - self._fair_ns) / 1e9
         self._fair_ns = self._at_ns
         self._fair += draw.gauss(0.0, rates.walk_ticks * math.sqrt(seconds))
         low, high = self._listing.price_min_ticks, self._listing.price_max_ticks

@@ -6,8 +6,7 @@ The world, the weather and the auditor are the same at every venue; what differs
 from __future__ import annotations
 
 import base64
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,6 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from pinnacle.dialects import binance_words, bitstamp_words, kraken_words
 from pinnacle.dialects.binance import Binance
 from pinnacle.dialects.bitstamp import Bitstamp
 from pinnacle.dialects.coinbase import Coinbase
@@ -32,6 +30,7 @@ from pinnacle.venues.credentials import signer
 from pinnacle.venues.kraken_gateway import KrakenGateway
 from pinnacle.venues.signing import private_key
 from pinnacle.venues.venues import venue
+from tests.storm import moods
 
 SECOND = 1_000_000_000
 SECRET = "c2VjcmV0MQ=="
@@ -64,8 +63,8 @@ class Place:
     gateway: Callable[..., Any]
     key: Callable[[], Any]
     order_of: Callable[[str, bytes], Left | None]
+    moods: moods.Moods
     public_key: str = ""
-    moods: Callable[[Any, random.Random, Callable[[], float]], None] | None = None
     settle_ns: int = 25 * SECOND
     kill_ns: int = 2 * SECOND
 
@@ -86,55 +85,6 @@ class Place:
 def _floorless(make: Callable[..., Any]) -> Callable[..., Any]:
     """A gateway whose nonces need no floor, or that has none."""
     return lambda followed, ids, api_key, key, passphrase, floor_ns: make(followed, ids, api_key, key, passphrase)
-
-
-def _moody(
-    place: Callable[..., Any], chance: random.Random, refusals: Callable[[], float], fails: Sequence[Exception]
-) -> Callable[..., Any]:
-    """A new order at an exchange that has bad moments.  fails[0]: said although it was done."""
-
-    def placed(*args: Any, **more: Any) -> Any:
-        if chance.random() < refusals():
-            mood = chance.randrange(len(fails))
-            if mood == 0:
-                place(*args, **more)
-            raise fails[mood]
-        return place(*args, **more)
-
-    return placed
-
-
-def _binance_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
-    fail = binance_words.Fail
-    timeout = fail(-1007, "Timeout waiting for response from backend server.", 504)
-    fails = [
-        timeout, timeout, fail(-1008, "Server is currently overloaded with other requests.", 503),
-        fail(-2010, "Market is closed."),
-        fail(-1015, "Too many new orders; current limit is 50 orders per 10 SECOND.", 429),
-    ]  # fmt: skip
-    key = ("POST", "/api/v3/order")
-    name, weight, place = dialect.signed_methods[key]
-    dialect.signed_methods[key] = (name, weight, _moody(place, chance, refusals, fails))
-    dialect.by_name[name] = (key, dialect.signed_methods[key])
-
-
-def _kraken_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
-    fail = kraken_words.Fail
-    fails = [
-        fail("EService:Unavailable"), fail("EService:Busy"), fail("EService:Market in cancel_only mode"),
-        fail("EOrder:Rate limit exceeded"),
-    ]  # fmt: skip
-    dialect.orders.add = _moody(dialect.orders.add, chance, refusals, fails)
-
-
-def _bitstamp_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
-    fail = bitstamp_words.Fail
-    server = fail("500.001", "Server error.", 500)
-    fails = [
-        server, server, fail("400.003", {"__all__": ["Trading on this market is disabled."]}),
-        fail("400.002", "Request rate limit exceeded.", 429),
-    ]  # fmt: skip
-    dialect.orders._place = _moody(dialect.orders._place, chance, refusals, fails)
 
 
 def _binance(where: str, body: bytes) -> Left | None:
@@ -188,33 +138,33 @@ def _bitstamp(where: str, body: bytes) -> Left | None:
 PLACES = {
     "binance": Place(
         "binance", "BTCUSDT", "USDT", Binance, _floorless(binance_gateway.gateway),
-        lambda: signer("binance", SECRET.encode())[1], _binance, moods=_binance_moods,
+        lambda: signer("binance", SECRET.encode())[1], _binance, moods.binance,
     ),
     "bitstamp": Place(
         "bitstamp", "btcusd", "USD", Bitstamp,
         lambda followed, ids, api_key, key, passphrase, floor_ns: BitstampGateway(
             followed, ids, api_key, key, floor_ns
         ),
-        lambda: signer("bitstamp", SECRET.encode())[1], _bitstamp, moods=_bitstamp_moods, settle_ns=190 * SECOND,
+        lambda: signer("bitstamp", SECRET.encode())[1], _bitstamp, moods.bitstamp, settle_ns=190 * SECOND,
     ),
     "kraken": Place(
         "kraken", "BTC/USD", "USD", Kraken,
         lambda followed, ids, api_key, key, passphrase, floor_ns: KrakenGateway(
             followed, ids, api_key, key, floor_ns, "pro"
         ),
-        lambda: signer("kraken", SECRET.encode())[1], _kraken, moods=_kraken_moods,
+        lambda: signer("kraken", SECRET.encode())[1], _kraken, moods.kraken,
     ),
     "coinbase": Place(
         "coinbase", "BTC-USD", "USD", Coinbase, _floorless(coinbase_gateway.gateway),
-        lambda: signer("coinbase", SECRET.encode())[1], _coinbase, settle_ns=60 * SECOND,
+        lambda: signer("coinbase", SECRET.encode())[1], _coinbase, moods.coinbase, settle_ns=60 * SECOND,
     ),
     "coinbase-advanced": Place(
         "coinbase-advanced", "BTC-USD", "USD", CoinbaseAdvanced, _floorless(coinbase_advanced_gateway.gateway),
-        lambda: private_key(SEED), _advanced,
+        lambda: private_key(SEED), _advanced, moods.advanced,
         base64.b64encode(private_key(SEED).public_key().public_bytes_raw()).decode(), settle_ns=45 * SECOND,
     ),
     "gemini": Place(
         "gemini", "btcusd", "USD", Gemini, _floorless(gemini_gateway.gateway),
-        lambda: signer("gemini", SECRET.encode())[1], _gemini, settle_ns=40 * SECOND,
+        lambda: signer("gemini", SECRET.encode())[1], _gemini, moods.gemini, settle_ns=40 * SECOND,
     ),
 }  # fmt: skip

@@ -22,10 +22,10 @@ from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import CAUSE_START, Followed, Malformed, Rows
 from tests.storm.auditor import Violation
 from tests.storm.places import Place
+from tests.storm.plan import Pace
 
 RUN_ID = "6d1b345e282140e2ad834ecb18a06876"
 POSITION_MAX, ORDER_MAX, OPEN_MAX = 2_000, 400, 6
-TIMER_NS = 100_000_000
 
 
 class Killed(BaseException):
@@ -58,6 +58,12 @@ class Disk:
         if dies:
             raise Killed
 
+    def log(self) -> np.ndarray:
+        """All of it."""
+        if len(self.parts) > 1:
+            self.parts = [np.concatenate(self.parts)]
+        return self.parts[0] if self.parts else empty(0)
+
 
 _STRATEGY: list[tuple[Strategy, int]] = []
 
@@ -70,8 +76,8 @@ def strategy() -> tuple[Strategy, int]:
     return _STRATEGY[0]
 
 
-def first_state(instrument: Instrument) -> np.ndarray:
-    """The engine before the first event."""
+def first_state(instrument: Instrument, calm_s: float) -> np.ndarray:
+    """The engine before the first event.  calm_s: the strategy's."""
     state = new_state(1)
     market, lane = state[0]["market"], state[0]["lane"]
     market["instruments"] = 1
@@ -80,49 +86,52 @@ def first_state(instrument: Instrument) -> np.ndarray:
     own = lane["own"][0]
     own["traded"], own["units_per_ticklot"] = 1, instrument.units_per_ticklot
     own["tick"], own["lot"] = float(instrument.tick), float(instrument.lot)
-    values = strategy()[0].values({}, "storm")
+    values = strategy()[0].values({"calm_s": calm_s}, "storm")
     own["params"][: len(values)] = list(values.values())
     risk = own["risk"]
     risk["position_max_lots"], risk["order_max_lots"], risk["open_orders_max"] = POSITION_MAX, ORDER_MAX, OPEN_MAX
     return state
 
 
-def refold(instrument: Instrument, parts: list[np.ndarray]) -> Refold:
+def refold(instrument: Instrument, log: np.ndarray, calm_s: float) -> Refold:
     """The log folded again; Diverged where it is not what its inputs make."""
     loaded, quote = strategy()
-    fold = Refold(first_state(instrument), loaded, quote, [instrument])
-    for part in parts:
-        fold.take(part)
+    fold = Refold(first_state(instrument, calm_s), loaded, quote, [instrument])
+    fold.take(log)
     return fold
 
 
 class Process:
-    """One life of our process, at one place.  key: what signs."""
+    """One life of our process, at one place.  key: what signs.  bad_frames: whether the exchange may say what cannot be
+    understood: then the connection is opened anew, as in a session; else it is a mistake."""
 
     desk_of: type[Desk] = Desk
 
-    def __init__(self, place: Place, disk: Disk, api_key: str, key: Any, now_ns: int) -> None:
+    def __init__(
+        self, place: Place, disk: Disk, api_key: str, key: Any, now_ns: int, pace: Pace, bad_frames: bool = False
+    ) -> None:
         self.rows, instrument = Rows(), place.instrument
+        self.bad_frames = bad_frames
         followed = Followed(instrument, 0, 0, depth=100)
         self.feed = place.feeds([followed])
         self.safety, memory = Safety(), Memory()
         loaded, quote = strategy()
         recovered = bool(disk.parts)
         if recovered:
-            again = refold(instrument, disk.parts)
+            log = disk.log()
+            again = refold(instrument, log, pace.calm_s)
             state, unsaid = again.state, again.unsaid()
             if unsaid.size:
                 disk.append(unsaid)
-            for part in disk.parts:
-                memory.take(part, self.safety)
+            memory.take(log, self.safety)
         else:
-            state = first_state(instrument)
+            state = first_state(instrument, pace.calm_s)
         self.last_ns = max(now_ns, int(disk.parts[-1]["ts_ns"].max()) if recovered else 0)
         self.gateway = place.gateway([followed], ClientIds(RUN_ID), api_key, key, b"phrase1", self.last_ns)
         self.desk = self.desk_of(
-            self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=2_000_000_000)
+            self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=pace.reconcile_ns)
         )
-        self.trader = Trader(state, quote, loaded, [instrument], disk, [self.desk], self.safety, TIMER_NS)
+        self.trader = Trader(state, quote, loaded, [instrument], disk, [self.desk], self.safety, pace.timer_ns)
         self.trader.begin(self.last_ns, recovered)
         down = empty(1)
         down[0]["kind"], down[0]["flags"], down[0]["aux"] = LINK_DOWN, LAST, CAUSE_START
@@ -146,10 +155,16 @@ class Process:
         try:
             call()
         except Malformed as error:
-            raise Violation(f"the exchange was not understood: {error}") from None
+            if not self.bad_frames:
+                raise Violation(f"the exchange was not understood: {error}") from None
+            self.gateway.restart = self.gateway.restart or str(error)
         self.trader.settle(now_ns)
         self.desk.tick(now_ns)
         self.trader.settle(now_ns)
+
+    def slower(self, timer_ns: int) -> None:
+        """The strategy's timer comes less often from now on: nothing of a replay depends on when it comes."""
+        self.trader._every_ns = max(timer_ns, self.trader._every_ns)
 
     def tick(self, now_ns: int) -> None:
         """Time goes by."""

@@ -11,78 +11,34 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from pinnacle import event as e
 from pinnacle.dialects.dialect import Close, Ping, Request, Session
 from pinnacle.dialects.house import House, new_venue
-from pinnacle.dialects.orders import Listing
+from pinnacle.dialects.orders import Listing, Refused, Status
 from pinnacle.errors import PinnacleError
+from pinnacle.limits import ANSWER_NS_MAX
 from pinnacle.run.background import BackgroundMarket, BackgroundRates
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import LIVE
 from tests.storm.auditor import Auditor, Violation
-from tests.storm.network import MS, Pipe, Weather
-from tests.storm.places import PLACES, Place
+from tests.storm.moods import front
+from tests.storm.network import MS, Pipe
+from tests.storm.places import PLACES, Left, Place
+from tests.storm.plan import SECOND, Plan
 from tests.storm.process import OPEN_MAX, ORDER_MAX, POSITION_MAX, RUN_ID, Disk, Killed, Process, refold
 
 START_NS = 1_700_000_000_000_000_000
-SECOND = 1_000_000_000
 USER_AGENT = {"user-agent": "storm"}
-VENUE_TICK_NS, OUR_TICK_NS = 40 * MS, 50 * MS
-
-
-@dataclass
-class Plan:
-    """What befalls a world, drawn from its seed."""
-
-    seconds: float
-    weather: Weather
-    breaks: list[tuple[float, str]] = field(default_factory=list)  # (when, "api" or "feed")
-    break_at_order: int = 0  # the frame of an order or cancel at which the connection breaks
-    break_before: bool = False  # before it arrives, or after
-    jumps: list[tuple[float, float]] = field(default_factory=list)  # (when, by how many seconds)
-    kills: list[float] = field(default_factory=list)
-    kill_at_append: int = 0
-    torn: float = 1.0
-    disk_full_after: int = 0
-    refusals: float = 0.0
-    per_s: float = 150.0
-
-    @staticmethod
-    def drawn(seed: int) -> Plan:
-        """Some worlds are calm, most have two or three kinds of trouble, a few have all."""
-        chance = random.Random(seed ^ 0x5EED)
-        seconds = chance.uniform(1.5, 4.0)
-        trouble = chance.random()
-
-        def some(most: float) -> float:
-            return chance.uniform(0, most) if chance.random() < trouble else 0.0
-
-        def times(most: int) -> list[float]:
-            return sorted(chance.uniform(0.5, seconds) for _ in range(chance.randint(0, most)))
-
-        weather = Weather(
-            lost=some(0.08), doubled=some(0.15), swapped=some(0.15), late=some(0.05), lost_up=some(0.08),
-            spike_ms=chance.choice((50.0, 400.0, 2_000.0, 5_000.0)), http_lost=some(0.4),
-            latency_ms=chance.choice((0.5, 3.0, 15.0)),
-        )  # fmt: skip
-        plan = Plan(seconds, weather, refusals=some(0.2), per_s=chance.choice((40.0, 100.0, 200.0)))
-        if chance.random() < trouble:
-            plan.breaks = [(when, chance.choice(("api", "feed", "api"))) for when in times(3)]
-        if chance.random() < trouble:
-            plan.break_at_order, plan.break_before = chance.randint(1, 30), chance.random() < 0.5
-        if chance.random() < trouble:
-            plan.jumps = [(when, chance.choice((-5.0, -0.4, 0.3, 2.0, 8.0))) for when in times(2)]
-        if chance.random() < trouble:
-            plan.kills = times(2)
-        if chance.random() < 0.5 * trouble:
-            plan.kill_at_append, plan.torn = chance.randint(5, 400), chance.choice((0.0, 0.5, 1.0))
-        if chance.random() < 0.15 * trouble:
-            plan.disk_full_after = chance.randint(50, 400)
-        return plan
+# Another run's orders on the same account: named as ours are, and not ours.
+OTHER_RUN_ID = "a08e2c117fd34b5c9d21e6b3f0948c75"
+# While everything settles the market is slow, and so is our process: it may take minutes.
+CALM_PER_S, CALM_NS = 4.0, 250 * MS
+# How long after its end at the venue an order's end may be heard of, in fair weather.
+HEARD_NS = ANSWER_NS_MAX + 2 * SECOND
 
 
 class Socket:
@@ -118,7 +74,10 @@ class World:
         self.sockets: dict[str, Socket] = {}
         self._jumped_ns = 0
         self._life = 0
-        self.deaths = self.breaks = 0
+        self._our_tick_ns, self._venue_tick_ns = self.plan.pace.our_tick_ns, self.plan.pace.venue_tick_ns
+        self._lively = 0
+        self.deaths = self.breaks = self._strangers = 0
+        self.rude = self.plan.rude > 0.0
         self._build_exchange()
         self.disk = Disk(self.auditor.wrote)
         self.key = place.key()
@@ -126,8 +85,10 @@ class World:
     def _build_exchange(self) -> None:
         listing = Listing(self.instrument, 5_990_000, 6_010_000, 10_000_000, ((1_000_000, 2_000_000),))
         venue = new_venue(listing, 1, BackgroundMarket.people, self.place.dialect.publish)
-        rates = BackgroundRates(per_s=self.plan.per_s, resting=60, distance_ticks=6.0, walk_ticks=8.0, taking=0.3)
-        market = self.market = BackgroundMarket(venue, listing, START_NS, 6_000_000, rates, self.seed)
+        pace = self.plan.pace
+        walk_ticks = min(8.0, pace.per_s)  # as far as orders can follow
+        self.rates = BackgroundRates(pace.per_s, 60, 6.0, walk_ticks, self.plan.lots, taking=0.3)
+        market = self.market = BackgroundMarket(venue, listing, START_NS, 6_000_000, self.rates, self.seed)
         self.account = self.place.account
         self.house = House([listing], [self.account], [market], self.place.dialect.fees_in, self.place.dialect.publish)
         self.house.deposit(1, self.place.quote, Decimal(1_000_000))
@@ -137,9 +98,8 @@ class World:
         self.house.listeners.append(self.auditor)
         self.house.advance(START_NS)
         # Somebody else trades on the account by hand.
-        self.foreign = self.house.place(1, 0, 1, 100, 5_991_000, client_id="web_by_hand")
-        if self.place.moods is not None:
-            self.place.moods(self.dialect, self.chance, lambda: self.plan.refusals)
+        self.foreign = [self.house.place(1, 0, 1, 100, 5_991_000, client_id="web_by_hand")]
+        self.place.moods(self.dialect, self.chance, lambda: self.plan.refusals)
 
     # --- time -----------------------------------------------------------------------------------------------------
     def later(self, ns: int, call: Callable[[], None]) -> None:
@@ -169,6 +129,12 @@ class World:
     # --- the whole ------------------------------------------------------------------------------------------------
     def run(self) -> None:
         """Storm, clear weather, settling, a kill, a replay.  Raises Violation."""
+        self._storm()
+        self._settle()
+        self._stop()
+        self._replay()
+
+    def _storm(self) -> None:
         plan = self.plan
         self.disk.kill_after, self.disk.torn, self.disk.fail_after = (
             plan.kill_at_append, plan.torn, plan.disk_full_after,
@@ -181,34 +147,111 @@ class World:
             self.later(int(when * SECOND), lambda by=by: self._jump(by))  # type: ignore[misc]
         for when in plan.kills:
             self.later(int(when * SECOND), self._kill)
+        for when in plan.strangers:
+            self.later(int(when * SECOND), self._stranger)
+        if plan.stop:
+            self.later(int(plan.stop * SECOND), self._operator)
+        if plan.pace.lively_per_s > plan.pace.per_s:
+            for begin, end in plan.lively():
+                self.later(int(begin * SECOND), lambda: self._liven(1))
+                self.later(int(end * SECOND), lambda: self._liven(-1))
         self.run_until(START_NS + int(plan.seconds * SECOND))
+
+    def _settle(self) -> None:
+        """The weather clears, and what is in doubt is found out."""
         late_ns = int(self.weather.spike_ms * MS) if self.weather.late else 0
         self._clear()
+        self._quieten(CALM_PER_S)
         self.run_until(self.now_ns + late_ns)  # what is late holds up what is behind it
         self.run_until(self.now_ns + self.place.settle_ns, self._quiet)
         if not self._quiet():
             raise Violation(f"not settled {self.place.settle_ns // SECOND} s after the storm: {self._state()}")
-        # It trades on in fair weather, and is stopped in the middle of that.
+
+    def _stop(self) -> None:
+        """It trades on in fair weather, and is stopped in the middle of that; whatever comes then, it stays so."""
+        self._set_rates(replace(self.rates, per_s=self.plan.pace.lively_per_s))
         self.run_until(self.now_ns + int(self.chance.uniform(0.2, 1.0) * SECOND))
         process = self.process
         assert process is not None
         # Nobody takes any more: what is left resting is seen to rest.
-        self.market._rates = replace(self.market._rates, taking=0.0)
-        process.safety.operator(e.OPERATOR_KILL, self.our_ns())
-        self._turn(lambda: process.trader.tick(self.our_ns()))
+        self._set_rates(replace(self.rates, per_s=CALM_PER_S, taking=0.0))
+        self._operator()
+        # Where the venue wants nothing to be asked for a while, that comes first.
+        wait_ns = max(0, process.gateway.retry_ns - self.our_ns())
         self.run_until(
-            self.now_ns + self.place.kill_ns, lambda: not self._ours_open() and process.trader.open_orders() == 0
+            self.now_ns + wait_ns + self.place.kill_ns,
+            lambda: not self._ours_open() and process.trader.open_orders() == 0,
         )
         if self._ours_open():
             raise Violation(f"{len(self._ours_open())} orders rest {self.place.kill_ns // SECOND} s after a kill")
+        # An answer that is lost with a connection is missed after a while only.
+        self.run_until(self.now_ns + HEARD_NS, lambda: process.trader.open_orders() == 0)
         if process.trader.open_orders():
-            raise Violation(f"orders have not ended {self.place.kill_ns // SECOND} s after a kill: {self._state()}")
+            raise Violation(f"orders have not ended {HEARD_NS // SECOND} s after they ended: {self._state()}")
         # What the venue did just before is still on its way.
         self.run_until(self.now_ns + SECOND // 2)
+        self._after_stop()
+        process = self.process
+        assert process is not None
         self.auditor.settled(int(process.trader.state[0]["lane"]["own"][0]["position_lots"]))
-        if not self.foreign.live and not self.foreign.filled_lots:
+        if any(order.status is Status.CANCELLED for order in self.foreign):
             raise Violation("somebody else's order was cancelled")
-        self._replay()
+
+    def _after_stop(self) -> None:
+        """One more trouble when all has stopped: nothing may begin again, and nothing be counted anew."""
+        what = self.plan.after_stop
+        if not what:
+            return
+        if what == "death":
+            self._kill()
+        else:
+            self._break(what)
+        self.run_until(self.now_ns + SECOND)  # the connection or the process is back
+        self.run_until(self.now_ns + self.place.settle_ns, self._quiet)
+        if not self._quiet():
+            raise Violation(f"not settled {self.place.settle_ns // SECOND} s after the end: {self._state()}")
+        self.run_until(self.now_ns + SECOND // 2)
+
+    def _operator(self) -> None:
+        """The operator stops all, if there is a process to hear it."""
+        process = self.process
+        if process is not None:
+            process.safety.operator(e.OPERATOR_KILL, self.our_ns())
+            self._turn(lambda: process.trader.tick(self.our_ns()))
+
+    def _stranger(self) -> None:
+        """Another hand trades on the account: takes, or rests where it will be taken."""
+        self.house.advance(self.now_ns)
+        side = self.chance.choice((1, -1))
+        best = self.house.levels(0, -side, 1)
+        if not best:
+            return
+        takes = self.chance.random() < 0.5
+        self._strangers += 1
+        name = self.chance.choice((f"web_{self._strangers}", ClientIds(OTHER_RUN_ID).text(self._strangers)))
+        price, flags = (best[0][0], e.IOC) if takes else (best[0][0] - side, 0)
+        try:
+            order = self.house.place(1, 0, side, 30, price, flags, client_id=name)
+        except Refused:
+            return
+        if not takes:
+            self.foreign.append(order)
+
+    def _set_rates(self, rates: BackgroundRates) -> None:
+        self.house.advance(self.now_ns)
+        self.market.change(rates, self.now_ns)
+
+    def _liven(self, more: int) -> None:
+        self._lively += more
+        pace = self.plan.pace
+        self._set_rates(replace(self.rates, per_s=pace.lively_per_s if self._lively else pace.per_s))
+
+    def _quieten(self, per_s: float) -> None:
+        self._lively = 0
+        self._set_rates(replace(self.rates, per_s=min(per_s, self.rates.per_s)))
+        self._our_tick_ns = self._venue_tick_ns = CALM_NS
+        if self.process is not None:
+            self.process.slower(CALM_NS)
 
     def _quiet(self) -> bool:
         process = self.process
@@ -229,13 +272,13 @@ class World:
         )
 
     def _ours_open(self) -> list[Any]:
-        return [one for one in self.house.open_orders(1, 0) if one is not self.foreign]
+        return [one for one in self.house.open_orders(1, 0) if self.auditor.ids.order_id(one.client_id) is not None]
 
     def _clear(self) -> None:
         """The weather clears: nothing fails any more, and a process that failed is started again."""
         weather = self.weather
         weather.lost = weather.doubled = weather.swapped = weather.late = weather.lost_up = weather.http_lost = 0.0
-        self.plan.refusals, self.plan.break_at_order = 0.0, 0
+        self.plan.refusals, self.plan.rude, self.plan.break_at_order = 0.0, 0.0, 0
         self.disk.kill_after = 0
         process = self.process
         if process is not None and process.trader.failed is not None:
@@ -251,7 +294,7 @@ class World:
         process = self.process
         assert process is not None
         try:
-            again = refold(self.instrument, self.disk.parts)
+            again = refold(self.instrument, self.disk.log(), self.plan.pace.calm_s)
         except PinnacleError as error:
             raise Violation(f"the log does not replay: {error}") from None
         if again.unsaid().size:
@@ -264,8 +307,12 @@ class World:
     # --- our process ----------------------------------------------------------------------------------------------
     def _start(self) -> None:
         self._life += 1
+        self.auditor.born()
         try:
-            self.process = self.process_of(self.place, self.disk, "key1", self.key, self.now_ns + self._jumped_ns)
+            self.process = self.process_of(
+                self.place, self.disk, "key1", self.key, self.now_ns + self._jumped_ns, self.plan.pace,
+                self.rude,
+            )  # fmt: skip
         except Killed:
             self._die()
             return
@@ -274,17 +321,18 @@ class World:
         life = self._life
         self._connect("feed", 0)
         self._connect("api", 0)
-        self.later(OUR_TICK_NS, lambda: self._our_tick(life))
+        self.later(self._our_tick_ns, lambda: self._our_tick(life))
 
     def _our_tick(self, life: int) -> None:
         process = self.process
         if process is None or life != self._life:
             return
         self._turn(lambda: process.tick(self.our_ns()))
-        self.later(OUR_TICK_NS, lambda: self._our_tick(life))
+        self.later(self._our_tick_ns, lambda: self._our_tick(life))
 
     def _turn(self, call: Callable[[], None]) -> None:
         """Our process does something, and then what it wants is done."""
+        self.auditor.turn()
         try:
             call()
         except Killed:
@@ -318,7 +366,7 @@ class World:
             socket = self.sockets.get(name)
             for frame in one.sends:
                 if name == "api":
-                    self.auditor.left(self.place.order_of("frame", frame))
+                    self._leaves(self.place.order_of("frame", frame))
                 if socket is not None:
                     self._send(socket, frame)
             one.sends.clear()
@@ -338,13 +386,18 @@ class World:
         for call in calls:
             headers = {name.lower(): value for name, value in call.headers.items()}
             order = self.place.order_of(f"{call.method} {call.path}", call.body)
-            self.auditor.left(order)
+            self._leaves(order)
+            breaks = order is not None and self._orders + 1 == self.plan.break_at_order
             self._http(
-                call.method, call.path, headers,
-                lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b), 0, call.body,
+                call.method, call.path, headers, lambda s, b, p=process, t=call.tag: self._answered(p, t, s, b),
+                int(self.plan.held_s * SECOND) if breaks else 0, call.body,
             )  # type: ignore[misc]  # fmt: skip
             if order is not None:
                 self._order_left()
+
+    def _leaves(self, order: Left | None) -> None:
+        if order is not None:
+            self.auditor.ordered(order, self.our_ns())
 
     def _fetched(self, process: Process, tag: str, status: int, body: bytes) -> None:
         if process is self.process:
@@ -389,6 +442,7 @@ class World:
         if socket.name == "feed":
             self._turn(lambda: process.of_feed(lambda: process.feed.opened(now_ns, process.rows), now_ns))
         else:
+            self.auditor.opened()
             self._turn(lambda: process.of_gateway(lambda: process.gateway.opened(now_ns), now_ns))
 
     def _send(self, socket: Socket, frame: bytes) -> None:
@@ -469,7 +523,7 @@ class World:
     def _venue_tick(self) -> None:
         self.house.advance(self.now_ns)
         self.dialect.tick(self.now_ns)
-        self.later(VENUE_TICK_NS, self._venue_tick)
+        self.later(self._venue_tick_ns, self._venue_tick)
 
     def _http(
         self,
@@ -490,7 +544,8 @@ class World:
                 self.later(2 * SECOND, lambda: back(0, b"no answer"))
                 return
             self.house.advance(self.now_ns)
-            answer = self.dialect.request(Request(method, path, query, headers, body), self.now_ns)
+            request = Request(method, path, query, headers, body)
+            answer = front(lambda: self.dialect.request(request, self.now_ns), self.chance, self.plan.rude)
             if fate < 1.0:
                 self.later(2 * SECOND, lambda: back(0, b"no answer"))
             else:
