@@ -34,7 +34,8 @@ class Pace:
 
 @dataclass
 class Plan:
-    """Times in seconds from the start.  breaks: (when, "api" or "feed").  break_at_order: number of the order or cancel
+    """Times in seconds from the start.  breaks: (when, "api" or "feed").  silences: (when, "api" or "feed", for how
+    long): a connection is there and brings nothing.  break_at_order: number of the order or cancel
     that leaves at which the connection breaks, break_before: before it arrives or after, held_s: how much later it
     arrives, where each goes by a call of its own.  jumps: of our clock, (when,
     by).  kills: of our process.  kill_at_append, torn, disk_full_after: see Disk.  refusals: share of new orders that
@@ -47,6 +48,7 @@ class Plan:
     weather: Weather
     pace: Pace
     breaks: list[tuple[float, str]] = field(default_factory=list)
+    silences: list[tuple[float, str, float]] = field(default_factory=list)
     break_at_order: int = 0
     break_before: bool = False
     held_s: float = 0.0
@@ -97,6 +99,10 @@ class Plan:
             plan.disk_full_after = chance.randint(50, 400)
         if chance.random() < trouble:
             plan.strangers = times(3)
+        if chance.random() < 0.5 * trouble:
+            plan.silences = [
+                (when, chance.choice(("api", "feed")), chance.choice((0.5, 4.0, 20.0))) for when in times(2)
+            ]
         if chance.random() < 0.15 * trouble:
             plan.stop = chance.uniform(0.5, seconds)
         plan.lots = chance.choice((150, 1000))
@@ -111,7 +117,8 @@ class Plan:
         """When something befalls it."""
         stop = [self.stop] if self.stop else []
         return sorted(
-            [when for when, _ in (*self.breaks, *self.jumps)] + self.kills + self.strangers + stop + [0.5]
+            [when for when, _ in (*self.breaks, *self.jumps)]
+            + [when for when, _, _ in self.silences] + self.kills + self.strangers + stop + [0.5]
         )  # fmt: skip
 
 

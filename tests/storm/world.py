@@ -50,6 +50,7 @@ class Socket:
         self.headers: dict[str, str] = {}
         self.ours = True  # our side believes in it
         self.open = False
+        self.mute_until_ns = 0
         self.down = Pipe(world.chance, world.weather, world.later, False)
         self.up = Pipe(world.chance, world.weather, world.later, True)
 
@@ -143,6 +144,8 @@ class World:
         self._start()
         for when, name in plan.breaks:
             self.later(int(when * SECOND), lambda name=name: self._break(name))  # type: ignore[misc]
+        for when, name, long_s in plan.silences:
+            self.later(int(when * SECOND), lambda name=name, long_s=long_s: self._mute(name, long_s))  # type: ignore[misc]
         for when, by in plan.jumps:
             self.later(int(when * SECOND), lambda by=by: self._jump(by))  # type: ignore[misc]
         for when in plan.kills:
@@ -278,6 +281,8 @@ class World:
         """The weather clears: nothing fails any more, and a process that failed is started again."""
         weather = self.weather
         weather.lost = weather.doubled = weather.swapped = weather.late = weather.lost_up = weather.http_lost = 0.0
+        for socket in self.sockets.values():
+            socket.mute_until_ns = 0
         self.plan.refusals, self.plan.rude, self.plan.break_at_order = 0.0, 0.0, 0
         self.disk.kill_after = 0
         process = self.process
@@ -479,7 +484,7 @@ class World:
                     session.ponged(out.payload, self.now_ns)
                 elif isinstance(out, Close):
                     self._drop(socket)
-                else:
+                elif self.now_ns >= socket.mute_until_ns:
                     socket.down.carry(self.now_ns, lambda s=socket, m=out: self._hear(s, m))  # type: ignore[misc]
 
     def _hear(self, socket: Socket, message: bytes) -> None:
@@ -498,6 +503,12 @@ class World:
         if socket is not None and socket.ours and self.process is not None:
             self.breaks += 1
             self._drop(socket)
+
+    def _mute(self, name: str, long_s: float) -> None:
+        """A connection brings nothing for a while, and is not closed."""
+        socket = self.sockets.get(name)
+        if socket is not None:
+            socket.mute_until_ns = self.now_ns + int(long_s * SECOND)
 
     def _drop(self, socket: Socket) -> None:
         """Our side is told that it is gone, the exchange's a little later; then another one is opened."""
