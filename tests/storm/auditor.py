@@ -6,6 +6,8 @@ beliefs from the records as they reach the disk.  Every rule is checked at the e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pinnacle import event as e
@@ -59,6 +61,8 @@ class Auditor:
         self.records = 0
         self._kinds = np.zeros(256, np.int64)
         self._fill_id = self._position = 0
+        # Whether the venue's dead-man's switch is set; always, where there is none.
+        self.switched: Callable[[], bool] = lambda: True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,6 +83,8 @@ class Auditor:
             raise Violation(f"order {order_id} was {update.what.name} at the venue after its end was told")
         if update.what is Happened.ACCEPTED:
             self.resting.add(order_id)
+            if not self.switched():
+                raise Violation(f"order {order_id} came to rest without the dead-man's switch")
         if update.what in OVER and not update.order.live:
             self.resting.discard(order_id)
         fill = update.fill

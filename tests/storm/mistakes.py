@@ -14,6 +14,7 @@ import numpy as np
 
 from pinnacle.event import (
     HOLD_LINK,
+    HOLD_SWITCH,
     LINK_DOWN,
     LINK_GAP,
     LINK_STALE,
@@ -203,6 +204,22 @@ class _SendsAnother(Desk):
         super()._place(live, ts_ns)
 
 
+class _WindsOnce(Process):
+    """The dead-man's switch is set once and taken to be so for ever."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        switch = self.desk.dead_man
+        tick = switch.tick
+
+        def once(ts_ns: int) -> None:
+            if not switch._set_ns:
+                tick(ts_ns)
+
+        switch.tick = once  # type: ignore[method-assign]
+        switch.holds = lambda ts_ns: not switch._set_ns  # type: ignore[method-assign]
+
+
 class _HoldsNothing(Process):
     """The venue said that it is halted or that we ask too much, and we go on."""
 
@@ -211,7 +228,7 @@ class _HoldsNothing(Process):
         hold = self.safety.hold
 
         def heedless(venue: int, reason: int, until_ns: int, ts_ns: int) -> None:
-            if reason == HOLD_LINK:
+            if reason in (HOLD_LINK, HOLD_SWITCH):
                 hold(venue, reason, until_ns, ts_ns)
 
         self.safety.hold = heedless  # type: ignore[method-assign]
@@ -229,12 +246,16 @@ _PACE = Pace("quick", 80.0, 80.0, 50 * MS, 40 * MS, 100 * MS, SECOND, 0.8)
 _PACES = {"kraken": replace(_PACE, calm_s=6.0, per_s=30.0, lively_per_s=30.0)}
 
 
-def _troubled(seconds: float = 2.0, lots: int = 150, **troubles: Any) -> Callable[[str], Plan]:
+# More than a minute of it costs little.
+_SLOW = Pace("slow", 2.0, 2.0, 250 * MS, 100 * MS, SECOND, 30 * SECOND, 3.0)
+
+
+def _troubled(seconds: float = 2.0, lots: int = 150, slow: bool = False, **troubles: Any) -> Callable[[str], Plan]:
     """A plan with some troubles, of the weather and of the plan by their names, as it is at a place."""
     weather = {name: troubles.pop(name) for name in list(troubles) if hasattr(Weather(), name)}
 
     def at(place: str) -> Plan:
-        pace = _PACES.get(place, _PACE)
+        pace = _SLOW if slow else _PACES.get(place, _PACE)
         return Plan(seconds + pace.calm_s, Weather(**weather), pace, lots=lots, **troubles)
 
     return at
@@ -278,6 +299,7 @@ MISTAKES = {
     "ids of fills are not written down": Mistake(_with(_LogsNoIds), _troubled()),
     "a late order is believed gone": Mistake(_with(_BelievesAtOnce), _troubled(break_at_order=2, held_s=1.5), _BY_HTTP),
     "another order is sent": Mistake(_with(_SendsAnother), _troubled()),
+    "the dead-man's switch is set once": Mistake(_WindsOnce, _troubled(75.0, slow=True), ("kraken",)),
     "a hold is not heeded": Mistake(_HoldsNothing, _troubled(refusals=0.3)),
 }
 

@@ -53,6 +53,7 @@ class Place:
     """order_of: the order in what leaves (a frame, or method, path and body of a call), None if it is none.
     gateway: takes the account's ids and key, and the latest time of an earlier life, above which nonces begin.  moods:
     wraps what places orders at the exchange, which then has bad moments.
+    switched: whether the dead-man's switch of a dialect's account is set, where the venue has one.
     settle_ns, kill_ns: as long as it may take until nothing is in doubt, and until a kill has cancelled everything:
     longer where an order that did not arrive could still do so for long."""
 
@@ -65,6 +66,7 @@ class Place:
     order_of: Callable[[str, bytes], Left | None]
     moods: moods.Moods
     public_key: str = ""
+    switched: Callable[[Any], bool] = lambda dialect: True
     settle_ns: int = 25 * SECOND
     kill_ns: int = 2 * SECOND
 
@@ -153,6 +155,7 @@ PLACES = {
             followed, ids, api_key, key, floor_ns, "pro"
         ),
         lambda: signer("kraken", SECRET.encode())[1], _kraken, moods.kraken,
+        switched=lambda dialect: bool(dialect.orders._switches),
     ),
     "coinbase": Place(
         "coinbase", "BTC-USD", "USD", Coinbase, _floorless(coinbase_gateway.gateway),

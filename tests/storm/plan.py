@@ -32,6 +32,10 @@ class Pace:
     calm_s: float
 
 
+# A busy market, for worlds of their own.
+QUICK = Pace("quick", 150.0, 150.0, 50 * MS, 40 * MS, 100 * MS, 2 * SECOND, 0.0)
+
+
 @dataclass
 class Plan:
     """Times in seconds from the start.  breaks: (when, "api" or "feed").  silences: (when, "api" or "feed", for how

@@ -11,7 +11,8 @@ from pinnacle.dialects.orders import Happened, Update
 from pinnacle.limits import DEAD_MAN_NS
 from tests.storm.network import Weather
 from tests.storm.places import PLACES
-from tests.storm.world import SECOND, START_NS, Plan, World
+from tests.storm.plan import QUICK, SECOND, Plan
+from tests.storm.world import START_NS, World
 
 
 class _NeverBack(World):
@@ -31,7 +32,7 @@ class _Cancels:
         world.house.listeners.append(self)
 
     def private(self, update: Update) -> None:
-        ours = update.order.account == 1 and update.order is not self._world.foreign
+        ours = update.order.account == 1 and update.order not in self._world.foreign
         self.count += ours and update.what is Happened.CANCELLED
 
     def market(self, batch: Batch) -> None:
@@ -45,7 +46,7 @@ class _Cancels:
 def test_nothing_rests_for_long_without_us(place: str, within_ns: int, ends: bool) -> None:
     """Killed with orders resting: the venue cancels them when the switch's time is over, or with the connection; one
     that has neither lets them rest."""
-    world = _NeverBack(4, plan=Plan(5.0, Weather()), place=PLACES[place])
+    world = _NeverBack(4, plan=Plan(5.0, Weather(), QUICK), place=PLACES[place])
     world._venue_tick()
     world._start()
     world.run_until(START_NS + 20 * SECOND, lambda: len(world._ours_open()) >= 2)

@@ -96,6 +96,7 @@ class World:
         self.house.deposit(1, "BTC", Decimal(10))
         self.dialect: Any = self.place.dialect(self.house)
         self.auditor = Auditor(ClientIds(RUN_ID), self.instrument, 1, POSITION_MAX, ORDER_MAX, OPEN_MAX)
+        self.auditor.switched = lambda: self.place.switched(self.dialect)
         self.house.listeners.append(self.auditor)
         self.house.advance(START_NS)
         # Somebody else trades on the account by hand.
