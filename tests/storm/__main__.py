@@ -28,8 +28,9 @@ def main() -> int:
     totals: Counter[str] = Counter()
     worlds: Counter[str] = Counter()
     simulated_s: Counter[str] = Counter()
-    failed = 0
-    with _worlds(which, given.jobs) as ready:
+    failed, began_s = 0, time.perf_counter()
+    # Ctrl-C ends it, and what was done until then is told.
+    with contextlib.suppress(KeyboardInterrupt), _worlds(which, given.jobs) as ready:
         began_s = time.perf_counter()
         for told in ready:
             for name in (told.pace, told.place, "all"):
@@ -39,17 +40,17 @@ def main() -> int:
             if told.wrong:
                 failed += 1
                 print(told, flush=True)
-        took_s = time.perf_counter() - began_s
+    took_s = time.perf_counter() - began_s
     for name, count in totals.items():
         print(f"{name:36} {count:,}")
     for name in sorted(worlds.keys() - {"all"}):
         print(f"{name:20} {worlds[name]:7,} worlds {simulated_s[name]:12,.0f} simulated s")
     print(
-        f"{given.worlds} worlds from seed {given.seed}, {simulated_s['all']:,.0f} simulated s in {took_s:.1f} s by "
-        f"{given.jobs} ({given.worlds / took_s:.1f} worlds and {simulated_s['all'] / took_s:,.0f} simulated s a "
-        f"second): {failed} failed"
+        f"{worlds['all']} worlds of {given.worlds} from seed {given.seed}, {simulated_s['all']:,.0f} simulated s in "
+        f"{took_s:.1f} s by {given.jobs} ({worlds['all'] / took_s:.1f} worlds and "
+        f"{simulated_s['all'] / took_s:,.0f} simulated s a second): {failed} failed"
     )
-    return 1 if failed else 0
+    return 1 if failed or worlds["all"] < len(which) else 0
 
 
 @contextlib.contextmanager

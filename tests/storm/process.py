@@ -10,7 +10,7 @@ import numpy as np
 
 from pinnacle.engine.strategy import Strategy, bind, load_strategy
 from pinnacle.errors import DiskError
-from pinnacle.event import LAST, LINK_DOWN, empty
+from pinnacle.event import EVENT, LAST, LINK_DOWN, empty
 from pinnacle.execution.desk import Desk, Limits
 from pinnacle.execution.memory import Memory
 from pinnacle.execution.safety import Safety
@@ -61,7 +61,7 @@ class Disk:
     def log(self) -> np.ndarray:
         """All of it."""
         if len(self.parts) > 1:
-            self.parts = [np.concatenate(self.parts)]
+            self.parts = [np.frombuffer(b"".join(part.tobytes() for part in self.parts), EVENT).copy()]
         return self.parts[0] if self.parts else empty(0)
 
 
