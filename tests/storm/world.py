@@ -370,12 +370,15 @@ class World:
         self.auditor.book_live = process.feed.states()[0] == LIVE
         for name, one in (("feed", process.feed), ("api", process.gateway)):
             socket = self.sockets.get(name)
-            for frame in one.sends:
+            frames = list(one.sends)
+            one.sends.clear()
+            for frame in frames:
+                if process is not self.process:
+                    return  # it died of what a break brought about
                 if name == "api":
                     self._leaves(self.place.order_of("frame", frame))
                 if socket is not None:
                     self._send(socket, frame)
-            one.sends.clear()
             if one.restart:
                 one.restart = ""
                 if socket is not None:
@@ -390,6 +393,8 @@ class World:
         calls = list(process.gateway.calls)
         process.gateway.calls.clear()
         for call in calls:
+            if process is not self.process:
+                return
             headers = {name.lower(): value for name, value in call.headers.items()}
             order = self.place.order_of(f"{call.method} {call.path}", call.body)
             self._leaves(order)
