@@ -158,6 +158,8 @@ HTTP_S_MAX = 15.0
 # Back-off between attempts.  Venues ban addresses for some hundred attempts in five minutes (Binance: 300).
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 30.0
+# Between two looks whether what a connection needs first (a key asked for by HTTP) has come.
+HEADERS_AGAIN_S = 0.05
 CONNECTIONS_IN_WINDOW_MAX = 60
 CONNECTIONS_WINDOW_S = 300.0
 # A connection that held so long has not failed when it ends.

@@ -168,7 +168,9 @@ class RealOrders:
         """A kill and a log that failed are said to people; the second ends the session."""
         if self.safety.killed and not self._told_killed:
             self._told_killed = True
-            self._say("killed", why=STOP_NAMES.get(self.safety.why, "?"))
+            notes = [one for desk in self.desks.values() for one in desk.notes]
+            words = [one.text for one in notes if one.what in ("permission", "liquidation")]
+            self._say("killed", why=STOP_NAMES.get(self.safety.why, "?"), words=words[-3:])
 
     def failed(self) -> None:
         """Raise why the log could not be written, if it could not."""

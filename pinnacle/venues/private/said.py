@@ -32,6 +32,8 @@ from pinnacle.event import (
 from pinnacle.instrument import Instrument
 from pinnacle.venues.feed import Followed, Rows
 
+# Notes on the dead-man's switch: what was asked of it holds now, or it was not done.
+SWITCH_SET, SWITCH_REFUSED = "switch_set", "switch_refused"
 # Digits before or behind the point of any fee there is; a number with more is no fee.
 _FEE_DIGITS_MAX = 40
 
