@@ -115,7 +115,7 @@ class OrderAnswer(msgspec.Struct):
     time: Ms = 0
 
 
-class Trade(msgspec.Struct):
+class _Trade(msgspec.Struct):
     """A fill as the list of own trades shows it: what reconciliation counts by id."""
 
     symbol: str
@@ -126,12 +126,18 @@ class Trade(msgspec.Struct):
     commission: str
     commissionAsset: str
     time: Ms
+
+
+class Trade(_Trade):
     isBuyer: bool
     isMaker: bool
 
 
-class FuturesTrade(Trade, rename={"isBuyer": "buyer", "isMaker": "maker"}):
-    """The same on USD-M, where two of the names are other ones."""
+class FuturesTrade(_Trade):
+    """On USD-M two of the names are other ones."""
+
+    isBuyer: bool = msgspec.field(name="buyer")
+    isMaker: bool = msgspec.field(name="maker")
 
 
 class Held(msgspec.Struct):
@@ -280,7 +286,7 @@ class Answers:
         return tuple(found), notes
 
 
-def fill_of(trade: Trade, followed: Followed, order: Order | None) -> tuple[Step, Note | None]:
+def fill_of(trade: Trade | FuturesTrade, followed: Followed, order: Order | None) -> tuple[Step, Note | None]:
     """A fill of the list of own trades, and a note on its fee.  order: the one asked about; else the list says only the
     venue's number."""
     instrument = followed.instrument
