@@ -257,8 +257,8 @@ class UsdmOrders(Orders):
             "feeTier": account.tier, "canTrade": True, "canDeposit": False, "canWithdraw": False, "updateTime": 0,
             "multiAssetsMargin": False, "availableBalance": free, "maxWithdrawAmount": free, "assets": assets,
             "positions": [
-                self.usdm.position(account, k) | {"isolated": False}
-                for k in range(len(self.house.listings)) if self._used(account, k)
+                one | {"isolated": False, "unrealizedProfit": one["unRealizedProfit"]}
+                for one in self.positions(account, {})
             ],
         }  # fmt: skip
 
