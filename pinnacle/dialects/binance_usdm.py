@@ -138,6 +138,7 @@ class BinanceUsdm(Binance):
             ("GET", "/fapi/v1/allOrders"): ("allOrders", 5, orders.all_orders),
             ("GET", "/fapi/v1/userTrades"): ("userTrades", 5, orders.my_trades),
             ("GET", "/fapi/v1/commissionRate"): ("commission", 20, orders.commission),
+            ("GET", "/fapi/v1/leverageBracket"): ("brackets", 1, orders.brackets),
             ("GET", "/fapi/v1/rateLimit/order"): ("rateLimits", 1, orders.order_limits),
             ("GET", "/fapi/v1/positionSide/dual"): ("mode", 30, orders.mode),
             ("POST", "/fapi/v1/positionSide/dual"): ("setMode", 1, orders.set_mode),

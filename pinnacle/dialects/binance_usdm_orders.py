@@ -262,6 +262,13 @@ class UsdmOrders(Orders):
             ],
         }  # fmt: skip
 
+    def brackets(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """GET /fapi/v1/leverageBracket: one for all sizes, with nothing to maintain."""
+        k = self.optional_instrument(params)
+        one = {"bracket": 1, "initialLeverage": self.house.leverage, "notionalCap": 1_000_000_000, "notionalFloor": 0,
+               "maintMarginRatio": 0, "cum": 0}  # fmt: skip
+        return [{"symbol": s, "brackets": [one]} for n, s in enumerate(self.words.symbols) if k in (None, n)]
+
     def commission(self, account: Account, params: Params) -> dict[str, Any]:
         """GET /fapi/v1/commissionRate."""
         k = self.instrument(params)

@@ -86,7 +86,7 @@ class UsdmWords(Words):
         return {
             "accountAlias": f"local{account.index}", "asset": currency,
             **{name: amount(house.amount(currency, count)) for name, count in units.items()},
-            "marginAvailable": True, "updateTime": 0,
+            "marginAvailable": True, "updateTime": self.house.now_ns // MS,
         }  # fmt: skip
 
     def asset(self, account: Account, currency: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class UsdmWords(Words):
         return {
             "asset": currency, "walletBalance": one["balance"], "crossWalletBalance": one["balance"],
             "crossUnPnl": one["crossUnPnl"], "availableBalance": one["availableBalance"],
-            "maxWithdrawAmount": one["maxWithdrawAmount"], "marginAvailable": True, "updateTime": 0,
+            "maxWithdrawAmount": one["maxWithdrawAmount"], "marginAvailable": True, "updateTime": one["updateTime"],
             **{name: amount(house.amount(currency, count)) for name, count in units.items()},
         }  # fmt: skip
 
@@ -124,7 +124,7 @@ class UsdmWords(Words):
             "initialMargin": margin, "maintMargin": "0", "positionInitialMargin": margin,
             "openOrderInitialMargin": "0", "adl": 0, "bidNotional": "0", "askNotional": "0",
             "leverage": str(house.leverage), "maxNotionalValue": "0", "marginType": "cross",
-            "isAutoAddMargin": "false", "updateTime": 0,
+            "isAutoAddMargin": "false", "updateTime": self.house.now_ns // MS,
         }  # fmt: skip
 
     def entry(self, account: Account, k: int) -> str:
