@@ -45,9 +45,10 @@ PATHS = {
 }
 # The documents' example; the longest that the venue takes is not documented.
 DEAD_MAN_NS = 120_000_000_000
-# Weight of an address is 2,400 a minute, of which our feeds plan with half (binance_usdm.py).  A new order costs orders
-# and no weight by the documents; one is counted all the same.  The limits are those of the documents' samples: what
-# applies to an account is in the venue's listing.
+# Weight of an address is 2,400 a minute, of which our feeds plan with half (binance_usdm.py); what the time, the key of
+# the stream and the dead-man's switch cost is left over here.  A new order costs orders and no weight by the documents;
+# one is counted all the same.  The limits are those of the documents' samples: what applies to an account is in the
+# venue's listing.
 CAPABILITIES = Capabilities(
     "binance-usdm",
     amend="full",
@@ -55,7 +56,7 @@ CAPABILITIES = Capabilities(
     dead_man_ns=DEAD_MAN_NS,
     order_life_ns=RECV_WINDOW_MS * 1_000_000,
     windows=(
-        Window("weight", 1_200, 60_000_000_000, 600),
+        Window("weight", 1_000, 60_000_000_000, 500),
         Window("orders", 300, 10_000_000_000, 0),
         Window("orders_minute", 1_200, 60_000_000_000, 0),
     ),

@@ -64,8 +64,9 @@ LIFE_NS = (24 * 3600 - 900) * SECOND_NS
 KEEP_EVERY_NS, KEEP_AGAIN_NS = 1800 * SECOND_NS, 60 * SECOND_NS
 # A key that no connection was opened with is asked for anew after this.
 KEY_NS_MAX = 600 * SECOND_NS
-# What the opening wants is asked for again after this, or sooner where it was refused.
-AGAIN_NS, REFUSED_AGAIN_NS = 3 * SECOND_NS, 1 * SECOND_NS
+# What the opening wants is asked for again after the first, or where it was refused after the second, which doubles up
+# to the third: who goes on asking with a key that is none is banned.
+AGAIN_NS, REFUSED_AGAIN_NS, REFUSED_AGAIN_NS_MAX = 3 * SECOND_NS, 1 * SECOND_NS, 60 * SECOND_NS
 # The stream says that an order was taken within moments.
 STREAM_NS_MAX = 5 * SECOND_NS
 # After "too many requests"; the window is a minute, and who goes on is banned.
@@ -95,6 +96,7 @@ class UsdmGateway(AccountConnection):
         self._over = False  # another connection is wanted instead of this one
         self._key_ns = self._kept_ns = self._opened_ns = 0
         self._due_ns: dict[str, int] = {}  # of what the opening wants: not before
+        self._refusals: dict[str, int] = {}  # of that, one after the other
         # Orders that left and that the stream has said nothing of; when it must have, 0 while the answer is awaited.
         self._unheard: dict[str, int] = {}
         self._switch: tuple[int, set[str]] = (0, set())  # (timeout, symbols whose answer is awaited)
@@ -285,7 +287,9 @@ class UsdmGateway(AccountConnection):
         elif what == KEEP_LISTENING and words.startswith(f"{private.NO_LISTEN_KEY} "):
             self.give_up("binance-usdm: the key of the stream is no more")
         elif what in (LISTEN, ASK_MODE):
-            self._due_ns[what] = ts_ns + REFUSED_AGAIN_NS
+            before = self._refusals.get(what, 0)
+            self._due_ns[what] = ts_ns + min(REFUSED_AGAIN_NS << min(before, 10), REFUSED_AGAIN_NS_MAX)
+            self._refusals[what] = before + 1
 
     def _done(self, pending: Pending, order: Order, body: bytes, ts_ns: int) -> None:
         """A command was done; an order's answer shows what was filled of it and not the fills."""
@@ -300,6 +304,7 @@ class UsdmGateway(AccountConnection):
     def _told(self, pending: Pending, body: bytes, ts_ns: int) -> None:
         """What the gateway asked for itself, and commands about no single order."""
         what, decode = pending.what, msgspec.json.decode
+        self._refusals.pop(what, None)
         if what == ASK_TIME:
             self.hear_time(decode(body, type=private.Time).serverTime * MS, pending.sent_ns, ts_ns)
             self._is_ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from pinnacle import event as e
 from pinnacle.dialects.binance_usdm import BinanceUsdm
 from pinnacle.dialects.dialect import Ping, Session
+from pinnacle.execution.desk import Desk
+from pinnacle.execution.safety import Safety
 from pinnacle.venues import binance_usdm_entry as entry
 from pinnacle.venues import signing
 from pinnacle.venues.binance_entry import cancel_params
@@ -24,6 +27,7 @@ from pinnacle.venues.gateway import Answer, Order
 from pinnacle.venues.private.said import SWITCH_REFUSED, SWITCH_SET, Balance, Note, Step
 from tests.dialects.rig import NS, PEM, Rig
 from tests.dialects.test_binance import PUBLIC
+from tests.venues.test_fuzz_private import asked, sound, spoiled
 
 STRIDE_NS = 100 * NS
 IDS = ClientIds("6d1b345e282140e2ad834ecb18a06876")
@@ -419,6 +423,95 @@ def test_requests_are_signed_as_others_sign_them() -> None:
     unsigned, _, signature = query.partition("&signature=")
     assert signing.binance_signature(key, unsigned.encode()) == signature
     assert cancel_params(line.order(1)) == {"symbol": "BTCUSDT", "origClientOrderId": IDS.text(1)}
+
+
+def test_a_key_that_is_none_is_not_asked_for_often() -> None:
+    """The venue refuses the account's key: the desk is told, and a minute's patience is reached by doubling."""
+    line = Line()
+    line.gateway._headers = {"X-MBX-APIKEY": "who"}
+    asked, seconds = [], 0
+    while seconds < 300:
+        line.gateway.opening(line.now_ns)
+        if any(call.path == entry.LISTEN_PATH for call in line.gateway.calls):
+            asked.append(seconds)
+        line.run()
+        line.rig.now_ns += NS
+        seconds += 1
+    assert asked == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+    assert len(line.notes("permission")) == 2 * len(asked)  # the position mode is asked for with it
+
+
+def test_a_liquidation_stops_trading() -> None:
+    """The venue traded the position itself: the desk places nothing more."""
+    line, safety = Line().open(), Safety()
+    desk = Desk(line.gateway, line.followed, IDS, safety)
+    desk.hear(Note("liquidation", "BTCUSDT: 10 lots"), line.now_ns)
+    assert safety.killed
+
+
+def recorded() -> tuple[list[bytes], list[bytes]]:
+    """(messages of the stream, good and bad answers) of an order's whole life."""
+    line = Line()
+    heard: list[bytes] = []
+    answers: list[bytes] = []
+    received, answered = line.gateway.received, line.gateway.answered
+    line.gateway.received = lambda data, ts: (heard.append(data), received(data, ts))[1]  # type: ignore[method-assign]
+    line.gateway.answered = lambda tag, status, body, ts: (  # type: ignore[method-assign]
+        answers.append(body), answered(tag, status, body, ts)
+    )[1]  # fmt: skip
+    line.open().place(line.order(1)).run()
+    line.house.place(2, 0, -1, 300, 5_900_000, e.IOC)
+    for ask in range(4):
+        asked(line.gateway, line.order(1), ask, line.now_ns)
+    line.run()
+    for _ in range(2):
+        line.gateway.cancel(line.order(1), line.now_ns)
+        line.run()
+    assert len(heard) >= 5 and len(answers) >= 10
+    return heard, answers
+
+
+def opened() -> Line:
+    """A line whose gateway is ready, with no exchange to answer."""
+    line = Line()
+    line.gateway.hedged, line.gateway.away_ns = False, 0
+    line.gateway.opened(line.now_ns)
+    return line
+
+
+def test_spoiled_messages_and_answers() -> None:
+    """A spoiled message is the one error, or is said; a spoiled answer to a question is at most one answer to it."""
+    heard, answers = recorded()
+    line, malformed, kinds = opened(), 0, set()
+    for seed in range(600):
+        chance, gateway = random.Random(seed), line.gateway
+        gateway.opened(line.now_ns)
+        data = spoiled(chance, chance.choice(heard))
+        try:
+            gateway.received(data, line.now_ns)
+        except Malformed as error:
+            malformed += 1
+            assert len(str(error)) < 400 and gateway.restart and not gateway.ready, f"seed {seed}: {data!r}"
+        sound(gateway.said)
+        gateway.said.clear()
+        number = asked(gateway, line.order(1), chance.randrange(4), line.now_ns)
+        for _ in range(2):
+            body = chance.choice(answers)
+            data = body if seed % 5 == 0 else spoiled(chance, body)
+            for call in gateway.calls[:1]:
+                gateway.calls.clear()
+                try:
+                    gateway.answered(call.tag, chance.choice((200, 200, 200, 400, 403, 500)), data, line.now_ns)
+                except Malformed as error:
+                    assert len(str(error)) < 400
+        sound(gateway.said)
+        found = [one for one in gateway.said if isinstance(one, Answer)]
+        assert [one.number for one in found] in ([number], []), f"seed {seed}"
+        kinds |= {one.cause for one in found}
+        gateway.said.clear()
+        gateway.retry_ns, gateway.away_ns = 0, 0
+        gateway.pending.clear()
+    assert 60 < malformed < 600 and {"", "outcome_unknown"} <= kinds
 
 
 JSON = st.recursive(
