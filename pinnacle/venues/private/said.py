@@ -14,7 +14,9 @@ from fractions import Fraction
 
 from pinnacle import limits
 from pinnacle.event import (
+    END_BUSY,
     END_DUPLICATE,
+    END_FUNDS,
     END_MALFORMED,
     END_NO_LIQUIDITY,
     END_NOTIONAL_FILTER,
@@ -53,11 +55,11 @@ CAUSES = {
     "duplicate": END_DUPLICATE,  # it is there already: treat it as placed, and look
     "halted": END_STATE,  # wait for the market to open
     "malformed": END_MALFORMED,  # a mistake of ours: stop
-    "funds": 0,  # balances are not what we think: reconcile
-    "rate_limit": 0,  # wait as long as the venue says
+    "funds": END_FUNDS,  # balances are not what we think: reconcile
+    "rate_limit": END_BUSY,  # wait as long as the venue says
     "clock": 0,  # our clock is off: measure it again before anything else is sent
     "permission": 0,  # the key, its rights or our address: stop, and tell the operator
-    "busy": 0,  # not looked at: the same request with the same id may be sent again
+    "busy": END_BUSY,  # not looked at: the same request with the same id may be sent again
     "amend": 0,  # this order cannot be amended so: cancel and place
     "outcome_unknown": 0,  # it may have been done: ask by client id, never send again blindly
     "other": 0,  # not in our table: stop what asked for it, and tell the operator
