@@ -1,8 +1,9 @@
 """Binance USD-M's private side: orders and questions by REST, and the account's stream on a websocket of its own.
 
 The stream's address is a key that is asked for before each connection and kept alive while it is open; it is never
-given back, because another process on the account hears by the same one.  Before the first connection the venue's clock is measured and the position mode asked: in hedge mode the account would hold a long
-and a short position of one symbol apart, which no book here knows, so nothing is placed there.
+given back, because another process on the account hears by the same one.  Before the first connection the clock of the
+venue is measured and the position mode asked: in hedge mode the account would hold a long and a short position of one
+symbol apart, which no book here knows, so nothing is placed there.
 
 A stream may rightly be silent for hours, so silence shows nothing.  What shows a dead one is an order that the venue
 took and the stream says nothing of.
@@ -114,7 +115,7 @@ class UsdmGateway(AccountConnection):
         return {} if self._fresh and self.away_ns is not None and self.hedged is not None else None
 
     def _want(self, what: str, ts_ns: int) -> None:
-        """Ask for something that is needed before a connection, if it is time; a clock that went back delays nothing."""
+        """Ask for what a connection needs first, if it is time; a clock that went back delays nothing."""
         wait_ns = self._due_ns.get(what, 0) - ts_ns
         if 0 < wait_ns <= REFUSED_AGAIN_NS_MAX or ts_ns < self.retry_ns:
             return
