@@ -306,3 +306,6 @@ LEAVE_S_MAX = 2.0
 CANCEL_ALL_S_MAX = 60.0
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
 WATCHDOG_AFTER_S = 10.0
+# Lines a minute about one kind of thing that a venue says; a refusal of every order would fill the disk.
+TROUBLES_MAX = 5
+TROUBLE_NS = 60_000_000_000

@@ -304,7 +304,7 @@ class BinanceGateway:
             if self._up:
                 self._ask_time(ts_ns)
         if pending.what == SUBSCRIBE:
-            self.said.append(Note("subscription", words))
+            self.said.append(Note("permission" if cause == "permission" else "subscription", words))
             self._give_up(f"binance: no private stream: {words}")
         elif pending.what in ASKS:
             self.said.append(Answer(pending.number, pending.what, cause))
