@@ -10,8 +10,8 @@ from pinnacle.venues.private.said import SWITCH_REFUSED, Note
 
 # Notes that come in any good session, and say nothing to a person.
 _QUIET = {
-    "TRADE_LITE", "accepted", "chain", "doubled", "foreign_order", "foreign_symbol", "foreign_trade", "heartbeat", "no_trade",
-    "pending_new", "filled", "position", "replaced", "switch_set",
+    "TRADE_LITE", "accepted", "chain", "doubled", "foreign_order", "foreign_symbol", "foreign_trade", "heartbeat",
+    "no_trade", "pending_new", "filled", "position", "replaced", "switch_set",
 }  # fmt: skip
 KILLED = {
     0: "the operator's word; what rests is cancelled",
