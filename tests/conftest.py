@@ -1,4 +1,4 @@
-"""Where the tests find recordings that may not be shipped, and how they skip without them."""
+"""What all tests share: the seed of what they draw, and recordings that may not be shipped, with how they skip."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Of whatever a test draws: always the same, so that a run can be repeated; PINNACLE_SEED explores others."""
+    seed = int(os.environ.get("PINNACLE_SEED", "1"))
+    print(f"PINNACLE_SEED={seed}")
+    return seed
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 import pinnacle
+from pinnacle import interrupt
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import write_snapshot
 from pinnacle.engine.strategy import Strategy, bind, quote_outside, raised
@@ -114,7 +115,7 @@ class Backtest:
             manifest.status = "complete"
         except BaseException as error:
             if manifest is not None:
-                manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                manifest.status = "interrupted" if interrupt.is_behind(error) else "failed"
                 manifest.informational.ended = now_text()
                 write_last(self.out, manifest)
             if isinstance(error, OSError):
