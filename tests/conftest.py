@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ("tests.too_long",)
+
 # How long an example takes depends on what else the machine does, and says nothing about the code.
 settings.register_profile("pinnacle", deadline=None)
 settings.load_profile("pinnacle")
