@@ -42,20 +42,8 @@ def test_a_hung_test_fails_and_the_run_goes_on(tmp_path: Path) -> None:
     """In an event loop, at a pipe, in a fixture's wait for a thread: each is one failure with every thread's stack."""
     pytest.importorskip("pytest_timeout")
     (tmp_path / "test_hanging.py").write_text(HANGING)
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        ROOT / "pyproject.toml",
-        "-p",
-        "tests.too_long",
-        "-p",
-        "no:cacheprovider",
-    ]
-    done = subprocess.run(
-        [*words, "-p", "no:cacheprovider", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    words = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "tests.too_long", tmp_path]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "2 failed, 1 passed, 1 error" in done.stdout, done.stdout + done.stderr
     for where in ("test_loop", "test_pipe", "for_ever"):
         assert f"in {where}\n" in done.stdout

@@ -1,7 +1,7 @@
 """A test that hangs fails with the stack of every thread, and the run goes on: the hooks of pytest-timeout, our way.
 
-Its own exception is swallowed by uvloop, which lets a KeyboardInterrupt through and nothing else; and one of these would
-end the whole run.  So what is raised here is a KeyboardInterrupt, and a failure of the test before pytest sees it.
+Its own exception is swallowed by uvloop, which lets a KeyboardInterrupt through and nothing else; and one of these
+would end the whole run.  So what is raised here is a KeyboardInterrupt, and a failure before pytest sees it.
 """
 
 from __future__ import annotations

@@ -83,14 +83,13 @@ def happens(one: Scene, kind: str) -> None:
 
 @pytest.mark.parametrize("dialect", TAKE_PART)
 def test_a_book_is_right_or_stale_and_nothing_is_quoted_on_a_stale_one(
-    tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """After each fault every book that is live is the house's, level by level; where the loss can be seen it was said,
     with its cause; it comes back each time; no order was placed on a book that was not live; and the whole session with
     all its faults replays byte for byte."""
     monkeypatch.setattr("pinnacle.transport.reconnect.BACKOFF_S_MAX", 0.5)
     monkeypatch.setattr("pinnacle.venues.bitstamp_book.BITSTAMP_AUDIT_NS", 1_000_000_000)
-    seed = int(os.environ.get("PINNACLE_SEED", "1"))
     must = MUST | MUST_AT.get(dialect, {})
     kinds = [kind for _ in range(ROUNDS) for kind in random.Random(seed).sample(sorted(must), len(must))]
     print(f"seed {seed}: {kinds}")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,11 @@ def test_the_operator_is_heard(tmp_path: Path, config: Path) -> None:
         ask(out, {"do": "stop"})
 
     with exchange.running():
-        operator = threading.Thread(target=operate)
+        operator = threading.Thread(target=operate, daemon=True)
         operator.start()
         session(config, out, exchange, 20)
-        operator.join()
+        operator.join(60)
+        assert not operator.is_alive()
     heard = records_of(out)
     kinds = heard["kind"].tolist()
     words = [kind for kind in kinds if event.OPERATOR_PAUSE <= kind <= event.OPERATOR_KILL]
@@ -185,7 +187,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, config: Path, monkeypatch: pytest.
         timer = threading.Timer(3.0, full.set)
         timer.start()
         said = pinnacle("live", "run", config, "--out", out, "--headless", "--for", "20", *sets(exchange))
-        timer.join()
+        timer.join(10)
         assert said.code == 5 and "full" in said.err
         heard = records_of(out)
         last = heard["kind"][np.flatnonzero(heard["kind"] == event.LINK_DOWN)[-1] :].tolist()
@@ -207,7 +209,7 @@ def test_refusals(tmp_path: Path, config: Path) -> None:
             assert "another process" in refused(pinnacle("live", "run", config, "--out", out, "--headless"))
         finally:
             child.kill()
-            child.wait()
+            child.wait(20)
         other = pinnacle("live", "run", config, "--out", out, "--headless", "--set", "wake.every_ms=50")
         assert "another config" in refused(other)
         other = pinnacle("live", "run", config, "--out", out, "--headless", "--strategy", "grid")
@@ -229,30 +231,30 @@ def started(config: Path, out: Path, exchange: LocalExchange) -> subprocess.Pope
     return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_a_killed_process_goes_on(tmp_path: Path, config: Path) -> None:
+def test_a_killed_process_goes_on(tmp_path: Path, config: Path, seed: int) -> None:
     """SIGKILL at a random moment, again and again, in one folder; at last SIGTERM: exit 0, and the one log of all these
     lives replays byte for byte, with no order left open by any of them."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     chance = random.Random(seed)
     exchange, out = LocalExchange(seed=8, rate=500), tmp_path / "run"
-    with exchange.running():
+    with exchange.running(), ExitStack() as children:
         before = 0
         for _ in range(SIGKILLS):
             child = started(config, out, exchange)
+            children.callback(child.kill)
             wait_for(out / "control.sock")
             time.sleep(0.2 + chance.random())
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.wait(20)
             (out / "control.sock").unlink()
             now = records_of(out).size
             assert now > before
             before = now
         child = started(config, out, exchange)
+        children.callback(child.kill)
         wait_for(out / "control.sock")
         time.sleep(0.5)
         child.send_signal(signal.SIGTERM)
-        assert child.wait(30) == 0
+        assert child.wait(60) == 0
     assert json.loads((out / "manifest.json").read_text())["status"] == "complete"
     kinds = records_of(out)["kind"]
     assert (kinds == event.LINK_UP).sum() == SIGKILLS + 1
