@@ -11,8 +11,9 @@ from hypothesis import settings
 
 pytest_plugins = ("tests.too_long",)
 
-# How long an example takes depends on what else the machine does, and says nothing about the code.
-settings.register_profile("pinnacle", deadline=None)
+# How long an example takes depends on what else the machine does, and says nothing about the code.  Examples are the
+# same in every run, unless PINNACLE_SEED is set, and then others in each.
+settings.register_profile("pinnacle", deadline=None, derandomize="PINNACLE_SEED" not in os.environ)
 settings.load_profile("pinnacle")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every process they start would as well.
