@@ -120,14 +120,18 @@ class Connection:
         """Ping until it ends; one that does not answer is half open."""
         while not self._ended.is_set():
             heard, pongs = opened.bytes_in, opened.pongs_in
+            # Not wait_for: in Python 3.11 a cancellation in the moment in which the connection ends is lost in it, and
+            # whoever cancelled waits for ever.
             try:
-                await asyncio.wait_for(self._ended.wait(), PING_EVERY_S)
+                async with asyncio.timeout(PING_EVERY_S):
+                    await self._ended.wait()
             except TimeoutError:
                 if opened.bytes_in != heard:
                     continue
                 opened.ping()
                 try:
-                    await asyncio.wait_for(self._ended.wait(), PONG_S_MAX)
+                    async with asyncio.timeout(PONG_S_MAX):
+                        await self._ended.wait()
                 except TimeoutError:
                     if opened.pongs_in == pongs and opened.bytes_in == heard:
                         opened.drop(f"no answer to a ping within {PONG_S_MAX} s")

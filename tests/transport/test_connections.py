@@ -250,6 +250,52 @@ def test_a_connection_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said[:12] == ["opened", "hello", "closed"] * 4
 
 
+def test_a_connection_that_ends_as_it_is_cancelled_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends a connection in the very moment in which it breaks waits for it no longer: however many steps of the
+    loop lie between the two, it does not connect again."""
+    monkeypatch.setattr(reconnect, "BACKOFF_S_MIN", 0.001)
+    made: list[Callable[[str], None]] = []
+
+    class Opened:
+        bytes_in = pongs_in = 0
+
+        def drop(self, why: str) -> None: ...
+
+    async def connects(url: Any, headers: Any, route: Any, received: Any, gone: Any, begun: Any) -> Any:
+        made.append(gone)
+        opened = Opened()
+        begun(opened)
+        return opened
+
+    class Ear:
+        def opened(self) -> None: ...
+
+        def received(self, data: bytes) -> None: ...
+
+        def closed(self, why: str) -> None: ...
+
+        def failed(self, why: str) -> None: ...
+
+    monkeypatch.setattr(reconnect, "connect", connects)
+
+    async def main() -> None:
+        for steps in range(8):
+            kept = reconnect.Connection(lambda: "", dict, Route(), Ear(), random.Random(3))
+            made.clear()
+            task = asyncio.create_task(kept.run())
+            while not made:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            made[0]("broken")
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=1)
+            assert done and task.cancelled() and len(made) == 1, f"after {steps} steps"
+
+    run(main)
+
+
 def test_half_open_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that answers no ping is dropped."""
     monkeypatch.setattr(reconnect, "PING_EVERY_S", 0.05)

@@ -69,7 +69,7 @@ def test_the_fingerprint_is_that_of_openssl(tmp_path: Path) -> None:
     file.write_text(KEYS["ed25519"])
     try:
         public = subprocess.run(
-            ["openssl", "pkey", "-in", file, "-pubout", "-outform", "DER"], capture_output=True, check=True
+            ["openssl", "pkey", "-in", file, "-pubout", "-outform", "DER"], capture_output=True, check=True, timeout=240
         ).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("no openssl that knows Ed25519")
