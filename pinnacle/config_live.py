@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from pinnacle.limits import JOURNAL_BYTES_MAX
+from pinnacle.limits import DEAD_MAN_NS, JOURNAL_BYTES_MAX
 
 
 class VenueAddress(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,7 +32,10 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     open (0: as the venue's file has it).  tape: keep the raw bytes too.  disk_free_mb: with less, the session ends.
     ca_file: a certificate authority to trust besides the system's.  proxy: http://HOST:PORT.
     venues: addresses by venue, for a local exchange.
-    notional_max: by venue, the most quote currency that open orders of one side may be worth; real orders need it.
+    notional_max: by venue, the most quote currency that we may come to hold, long or short, if all open orders of one
+    side are filled; real orders need it.
+    dead_man_s: after so long without us a venue that has a dead-man's switch cancels every order of the account, other
+    people's too (0: its switch is not used).
     loss_max: of one instrument, in its quote currency; more stops trading for good ("": never).  stale_s_max: a book
     that is lost for longer stops trading for good (0: never).  Both are for real orders.
     """
@@ -49,5 +52,6 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     proxy: str = ""
     venues: dict[str, VenueAddress] = {}
     notional_max: dict[str, str | int | float] = {}
+    dead_man_s: Annotated[float, Meta(ge=0, le=86_399)] = DEAD_MAN_NS / 1e9
     loss_max: str | int | float = ""
     stale_s_max: Annotated[float, Meta(ge=0, le=1e9)] = 0

@@ -119,10 +119,12 @@ END_STATE = 10  # the venue does not take this in its present state
 END_DUPLICATE = 11  # an order of the participant has this id and is open
 END_MALFORMED = 12  # flags that contradict each other, no side, an id out of range
 END_VENUE_GONE = 13  # a simulated venue ended with its process, and what rested there with it
+END_FUNDS = 14  # the account does not hold what the order would need
+END_BUSY = 15  # the venue, or our budget of its limits, did not take the request now
 END_REASON_NAMES = {
     1: "would_cross", 2: "unfilled", 3: "self_trade", 4: "price_filter", 5: "qty_filter", 6: "notional_filter",
     7: "no_liquidity", 8: "unknown_order", 9: "orders_max", 10: "state", 11: "duplicate", 12: "malformed",
-    13: "venue_gone",
+    13: "venue_gone", 14: "funds", 15: "busy",
 }  # fmt: skip
 
 # what a comparison with the venue's account found (RECONCILED, in aux)
@@ -144,15 +146,17 @@ KILL_STALE = 3  # no whole book for too long
 KILL_LOG = 4  # the log could not be written
 KILL_REFUSED = 5  # the key, its rights or our address
 KILL_MISTAKE = 6  # the venue says that we asked for nonsense, or something that is in no table of ours
+KILL_CAP = 7  # an order would have gone beyond what the operator allows at the venue (live.notional_max)
 HOLD_LINK = 8  # the private connection is not there, or the account was not compared yet
 HOLD_RATE = 9
 HOLD_CLOCK = 10
 HOLD_HALTED = 11
 HOLD_FUNDS = 12
+HOLD_SWITCH = 13  # the venue's dead-man's switch is not set
 HOLD_OVER = 15  # of OPERATOR_RESUME and OPERATOR_FLATTEN: the end of a hold gives back what the operator wanted
 STOP_NAMES = {
-    0: "operator", 1: "loss", 2: "errors", 3: "stale", 4: "log", 5: "refused", 6: "mistake",
-    8: "link", 9: "rate", 10: "clock", 11: "halted", 12: "funds",
+    0: "operator", 1: "loss", 2: "errors", 3: "stale", 4: "log", 5: "refused", 6: "mistake", 7: "cap",
+    8: "link", 9: "rate", 10: "clock", 11: "halted", 12: "funds", 13: "switch",
     15: "over",
 }  # fmt: skip
 

@@ -173,9 +173,6 @@ TAPE_FRAME_BYTES = 64 << 10
 # Seconds between two looks at what time alone brings: silence, pings, rotation, the disk, the clock.
 TICK_S = 0.25
 # --- live feeds ---------------------------------------------------------------------------------------------------
-# Prices a side, from the best on, that a feed keeps to see a crossed book.  A price that far from the best becomes the
-# best only when as many levels have gone, and then only a crossing is seen later.
-OWN_LEVELS_MAX = 1 << 10
 # Bytes of diff messages held while a book's snapshot is on its way: seconds of the busiest symbol are below 1 MB.
 HELD_BYTES_MAX = 32 << 20
 # Whole books asked for in a row without one that holds, before the connection itself is given up.
@@ -230,30 +227,6 @@ REQUEST_BODY_BYTES_MAX = 1 << 20
 # Bytes of the files of a tape that is served; it is held in memory.
 TAPE_BYTES_MAX = 512 << 20
 
-# --- real orders --------------------------------------------------------------------------------------------------
-# How long an answer to an order is waited for before its outcome counts as unknown; venues answer within a second.
-ANSWER_NS_MAX = 3_000_000_000
-# Questions about one order of unknown outcome, and the first wait between two; it doubles up to a few seconds.  After
-# them trading stops for good, and a person has to look.
-ORDER_ASKED_MAX = 64
-ORDER_ASK_NS = 250_000_000
-ORDER_ASK_NS_MAX = 4_000_000_000
-# How long an order may wait for the budget before it is given up unsent: what was wanted then is wanted no more.
-UNSENT_NS_MAX = 500_000_000
-# Trade ids and ended orders of an account that are remembered; a fill that comes later than that is asked about.
-FILL_IDS_MAX = 1 << 16
-ENDED_ORDERS_MAX = 1 << 12
-# Time between two comparisons with the venue's account while nothing is wrong.
-RECONCILE_NS = 30_000_000_000
-# Refusals in a window of time after which trading stops for good.  Orders that would cross are not among them.
-REFUSALS_MAX = 50
-REFUSALS_NS = 10_000_000_000
-# How long trading waits after the venue said that it is too much, halted, or that funds are missing.
-HOLD_NS = 2_000_000_000
-# How often what still rests after a kill is cancelled again.
-KILL_AGAIN_NS = 1_000_000_000
-# Fills asked for at a time, the most that venues give.
-FILLS_PAGE = 1_000
 # --- generated markets --------------------------------------------------------------------------------------------
 # Buckets of distance from the other side's best, and the farthest distance in ticks: models/events.py makes 45 up to
 # 2,048.  What rests farther waits there until the market comes back.
@@ -295,6 +268,8 @@ REFUSALS_NS = 10_000_000_000
 HOLD_NS = 2_000_000_000
 # How often what still rests after a kill is cancelled again.
 KILL_AGAIN_NS = 1_000_000_000
+# After which a venue's dead-man's switch cancels everything if it does not hear of us; Kraken recommends a minute.
+DEAD_MAN_NS = 60_000_000_000
 # Fills asked for at a time, the most that venues give.
 FILLS_PAGE = 1_000
 # Orders of an account that a private stream remembers, to read events that name an order by its number alone: open ones
@@ -323,6 +298,8 @@ assert 4 * TAPE_AHEAD_BYTES <= SEND_BUFFER_BYTES_MAX
 EXCHANGE_STEP_NS = 100_000_000
 # How long a session waits for the ends of its real orders: until an order of unknown outcome is proven not to be there.
 REAL_STOP_S_MAX = 15.0
+# How long it then waits to hear that dead-man's switches are off; one that is not ends orders that are not ours.
+LEAVE_S_MAX = 2.0
 # How long `pinnacle cancel-all` tries until the venue shows no order.
 CANCEL_ALL_S_MAX = 60.0
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.

@@ -29,6 +29,8 @@ from pinnacle.event import (
     DIFFERENCE_OPEN,
     FILL_ID,
     HOLD_LINK,
+    HOLD_SWITCH,
+    KILL_CAP,
     KILL_ERRORS,
     KILL_MISTAKE,
     KILL_REFUSED,
@@ -45,7 +47,9 @@ from pinnacle.event import (
     empty,
 )
 from pinnacle.execution.budget import Budget
+from pinnacle.execution.cap import Cap
 from pinnacle.execution.compare import Comparison
+from pinnacle.execution.dead_man import DeadMan
 from pinnacle.execution.live_order import (
     CANCELLING,
     PLACING,
@@ -61,6 +65,7 @@ from pinnacle.execution.reactions import REACTIONS
 from pinnacle.execution.safety import FOR_EVER, Safety
 from pinnacle.limits import (
     ANSWER_NS_MAX,
+    DEAD_MAN_NS,
     ENDED_ORDERS_MAX,
     HOLD_NS,
     KILL_AGAIN_NS,
@@ -84,12 +89,14 @@ _CANCEL_AGAIN_NS = 250_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the operator allows at this venue.  notional_max: of all that could be filled of open orders of one side, in
-    quote currency, beside the engine's own limits; None for none.  reconcile_ns: between two comparisons."""
+    """What the operator allows at this venue.  notional_max: what we could come to hold, long or short, were all open
+    orders of one side filled, in quote currency, beside the engine's own limits; None for none.  reconcile_ns: between
+    two comparisons.  dead_man_ns: after which the venue cancels everything if it does not hear of us; 0: never."""
 
     notional_max: Decimal | None = None
     reconcile_ns: int = RECONCILE_NS
     refusals_max: int = REFUSALS_MAX
+    dead_man_ns: int = DEAD_MAN_NS
 
 
 class Desk:
@@ -126,6 +133,8 @@ class Desk:
         self._swept_ns = self._now_ns = 0
         self._synced = self._was_ready = False
         self._comparison = Comparison(self)
+        self.dead_man = DeadMan(gateway, self.limits.dead_man_ns)
+        self.cap = Cap(self.limits.notional_max, self.followed)
 
     # --- the start ------------------------------------------------------------------------------------------------
     def adopt(self, order: Order, status: int, filled_lots: int) -> None:
@@ -139,6 +148,7 @@ class Desk:
     def begin(self, ts_ns: int) -> None:
         """Before the first event: nothing is known of the venue yet."""
         self.safety.hold(self.venue, HOLD_LINK, FOR_EVER, ts_ns)
+        self._mind_switch(ts_ns)
         for live in list(self.orders.values()):
             self._doubt(live, ts_ns)
 
@@ -154,9 +164,9 @@ class Desk:
                 int(record["qty_lots"]), int(record["flags"]),
             )  # fmt: skip
             live = self.orders[order_id] = LiveOrder(order, sent_ns=ts_ns)
-            if self._beyond_cap(live):
+            if self.cap.beyond(live, self.orders.values()):
                 self._never_sent(live, "notional_filter", ts_ns)
-                self.safety.kill(KILL_MISTAKE, ts_ns)
+                self.safety.kill(KILL_CAP, ts_ns)
             else:
                 self._place(live, ts_ns)
         elif record["kind"] == CANCEL:
@@ -168,19 +178,6 @@ class Desk:
                 self._cancel(found, ts_ns)
         else:
             raise AssertionError(f"the engine says {int(record['kind'])}, which the desk does not know")
-
-    def _beyond_cap(self, new: LiveOrder) -> bool:
-        """Whether the orders of its side would be worth more than the operator allows at this venue."""
-        most = self.limits.notional_max
-        if most is None:
-            return False
-        worth = Decimal(0)
-        for live in self.orders.values():
-            one = live.order
-            if one.side == new.order.side:
-                instrument = one.followed.instrument
-                worth += instrument.money(live.open_lots * one.price_ticks * instrument.units_per_ticklot)
-        return worth > most
 
     def _place(self, live: LiveOrder, ts_ns: int) -> None:
         """Send it, or leave it for the next tick where the budget is short; what waits too long is given up unsent."""
@@ -223,6 +220,8 @@ class Desk:
         elif isinstance(said, Note):
             self._tally(said.what)
             self.notes.append(said)
+            self.dead_man.hear(said, ts_ns)
+            self._mind_switch(ts_ns)
             if said.what == "permission":
                 self.safety.kill(KILL_REFUSED, ts_ns)
         else:
@@ -325,6 +324,7 @@ class Desk:
         self.memory.counted(order_id, step.qty_lots)
         net, gross = self.positions.get(instrument, (0, 0))
         self.positions[instrument] = net + step.side * step.qty_lots, gross + step.qty_lots
+        self.cap.filled(instrument, step.side, step.qty_lots)
         rows = empty(2)
         self._row(rows[0], FILL_ID, step.followed, ts_ns, order_id, aux=step.trade_id)
         self._row(
@@ -467,6 +467,20 @@ class Desk:
             self._swept_ns = ts_ns
             self.sweep(ts_ns)
         self._comparison.tick(ts_ns)
+        self.dead_man.tick(ts_ns)
+        self._mind_switch(ts_ns)
+
+    def _mind_switch(self, ts_ns: int) -> None:
+        """Nothing is quoted where the venue would not end it without us."""
+        if self.dead_man.holds(ts_ns):
+            self.safety.hold(self.venue, HOLD_SWITCH, FOR_EVER, ts_ns)
+        elif self.dead_man.timeout_ns:
+            self.safety.release(self.venue, HOLD_SWITCH, ts_ns)
+
+    def leave(self, ts_ns: int) -> None:
+        """The session ends: the dead-man's switch is let go, unless something may rest that it has to end."""
+        if not self.orders:
+            self.dead_man.leave(ts_ns)
 
     def sweep(self, ts_ns: int) -> None:
         """Cancel all that may rest, whatever is known of it; what is already being cancelled is left to its answer."""
@@ -491,6 +505,7 @@ class Desk:
     def _lost(self, ts_ns: int) -> None:
         """Nothing is heard any more: what was on its way is of unknown outcome."""
         self._synced = False
+        self.dead_man.lost()
         self.safety.hold(self.venue, HOLD_LINK, FOR_EVER, ts_ns)
         self._asked.clear()
         for live in list(self.orders.values()):

@@ -53,9 +53,12 @@ def limits_of(config: Config, name: str, where: str) -> Limits:
     if text is None:
         raise OperatorError(
             f"{where}: real orders need a cap for each venue; set live.notional_max.{name} to the most quote currency "
-            "that the open orders of one side may be worth, such as '100'"
+            "that may be held or come to be held there, such as '100'"
         )
-    return Limits(notional_max=decimal_of(str(text), f"{where}: live.notional_max.{name}"))
+    return Limits(
+        notional_max=decimal_of(str(text), f"{where}: live.notional_max.{name}"),
+        dead_man_ns=round(config.live.dead_man_s * 1e9),
+    )
 
 
 class RealOrders:
@@ -110,6 +113,13 @@ class RealOrders:
         self._whole_ns = [now_ns] * len(self._instruments)
         if self.trader.open_orders() or int(self._lane["own"]["live_count"].sum()):
             say("in doubt", orders=int(self._lane["own"]["live_count"].sum()), why="they are asked about at the venue")
+        for name, desk in self.desks.items():
+            if desk.dead_man.timeout_ns:
+                say(
+                    "dead-man's switch", venue=name, s=desk.dead_man.timeout_ns / 1e9,
+                    why="without us the venue cancels every order of the account, other people's too "
+                    "(live.dead_man_s = 0 leaves it off)",
+                )  # fmt: skip
         self.trader.begin(now_ns, self._recovered)
 
     # --- what the loop calls --------------------------------------------------------------------------------------
@@ -142,6 +152,13 @@ class RealOrders:
         """Something else failed: cancel everything without the engine."""
         self.trader.stop(now_ns)
         self.flush()
+
+    def leave(self, now_ns: int) -> bool:
+        """Let the venues' dead-man's switches go, where nothing rests; whether they are."""
+        for desk in self.desks.values():
+            desk.leave(now_ns)
+        self.flush()
+        return all(desk.dead_man.left or desk.orders or not desk.gateway.ready for desk in self.desks.values())
 
     def _watch(self, now_ns: int) -> None:
         """Losses, and books that stay lost."""

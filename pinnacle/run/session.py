@@ -35,7 +35,7 @@ from pinnacle.event import (
 )
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import NEVER
-from pinnacle.limits import REAL_STOP_S_MAX, STOP_S_MAX, TICK_S
+from pinnacle.limits import LEAVE_S_MAX, REAL_STOP_S_MAX, STOP_S_MAX, TICK_S
 from pinnacle.log.manifest import (
     Manifest,
     write_manifest,
@@ -279,6 +279,9 @@ class Session:
             now_ns = self.clock.now_ns()
             ear.trader.tick(now_ns)
             ear.flush()
+        deadline = loop.time() + LEAVE_S_MAX
+        while not ear.leave(self.clock.now_ns()) and loop.time() < deadline:
+            await asyncio.sleep(0.05)
         if ear.open_orders():
             self.say(
                 "orders may rest", orders=ear.open_orders(),

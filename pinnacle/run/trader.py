@@ -87,6 +87,7 @@ class Trader:
                         int(one["qty_lots"]), int(one["flags"]),
                     )  # fmt: skip
                     desk.adopt(order, int(one["status"]), int(one["qty_lots"]) - int(one["open_lots"]))
+            desk.cap.held[k] = int(self._lane["own"][k]["position_lots"])
             assert desk.followed[k].instrument is instrument
 
     # --- events ---------------------------------------------------------------------------------------------------

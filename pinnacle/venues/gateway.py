@@ -18,6 +18,7 @@ that is pinnacle/execution, which sees only this file and private/said.py.
   `fills` or `balances`, never in Steps beside it.
 - Fills come as often as the venue says them, each with its trade id: the owner counts them once.
 - Orders that are not ours have order_id None.
+- What came of `dead_man` is a Note SWITCH_SET or SWITCH_REFUSED of said.py, or nothing.
 - `venue_ns` is the latest time that the venue itself has told; it never goes back.  `place` returns the venue's time
   after which an order that has not arrived will be refused by its age: only a "no such order" asked after that proves
   that there is none.

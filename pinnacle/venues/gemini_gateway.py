@@ -48,7 +48,7 @@ from pinnacle.venues.gateway import (
 from pinnacle.venues.gemini import ADDRESS
 from pinnacle.venues.nonce import Nonces
 from pinnacle.venues.private.gemini import PrivateSide, refusal_of
-from pinnacle.venues.private.said import Balance, Note, Step
+from pinnacle.venues.private.said import SWITCH_SET, Balance, Note, Step
 from pinnacle.venues.signing import gemini_headers, gemini_websocket_headers
 
 __all__ = ["ADDRESS", "GeminiGateway", "gateway"]
@@ -216,6 +216,7 @@ class GeminiGateway(AccountConnection):
         """The switch itself is a setting of the key; this says how often it hears from us, 0 for not by itself."""
         assert 0 <= timeout_ns <= entry.DEAD_MAN_NS
         self._beat_ns = timeout_ns // 2
+        self.said.append(Note(SWITCH_SET, "as far as the key has one; the connection's end cancels in any case"))
 
     # --- questions ------------------------------------------------------------------------------------------------
     def ask_order(self, order: Order, ts_ns: int) -> int:

@@ -41,7 +41,7 @@ from pinnacle.venues.kraken_entry import Params
 from pinnacle.venues.nonce import Nonces
 from pinnacle.venues.private import kraken_answers as answers
 from pinnacle.venues.private.kraken import CHANNELS, NOT_SHOWN, UNREADABLE, Message, PrivateStream, venue_id
-from pinnacle.venues.private.said import Balance, Note, Said, Step
+from pinnacle.venues.private.said import SWITCH_REFUSED, SWITCH_SET, Balance, Note, Said, Step
 from pinnacle.venues.signing import FORM, kraken_headers
 
 ADDRESS = Address("wss://ws-auth.kraken.com", "https://api.kraken.com")
@@ -364,6 +364,8 @@ class KrakenGateway:
             self._refused(pending, answers.cause_of(message.error or ""), message.error or "no reason", ts_ns)
         elif pending.what == SUBSCRIBE:
             self.ready = self.ready or pending.channel == "executions"
+        elif pending.what == DEAD_MAN:
+            self.said.append(Note(SWITCH_SET, f"in {pending.params['timeout']} s"))
         else:
             self.said.append(Note("accepted", f"{pending.what}: the channels say what becomes of it"))
 
@@ -386,7 +388,7 @@ class KrakenGateway:
             self.said.append(_step(answers.refusal(what, cause), pending.order, cause))
         if pending.order is None and what not in ASKS and cause == "permission":
             self.said.append(Note("permission", f"{what}: {words[:160]}"))
-        self.said.append(Note("refused", f"{what}: {words[:160]}"))
+        self.said.append(Note(SWITCH_REFUSED if what == DEAD_MAN else "refused", f"{what}: {words[:160]}"))
 
     # --- what comes by REST ---------------------------------------------------------------------------------------
     def answered(self, tag: str, status: int, body: bytes, ts_ns: int) -> None:
@@ -433,6 +435,8 @@ class KrakenGateway:
             # How much of it was filled is not said, and the channels are away.
             assert pending.order is not None
             self.said.append(_step(ORDER_UNKNOWN, pending.order, "outcome_unknown"))
+        elif what == DEAD_MAN:
+            self.said.append(Note(SWITCH_SET, f"in {pending.params['timeout']} s"))
         else:
             self.said.append(Note("accepted", f"{what}: by REST"))
 

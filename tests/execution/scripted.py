@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -72,7 +73,8 @@ class ScriptedGateway:
     def cancel_all(self, followed: Followed | None, ts_ns: int) -> None:
         self.did.append(("cancel all", followed))
 
-    def dead_man(self, timeout_ns: int, ts_ns: int) -> None: ...
+    def dead_man(self, timeout_ns: int, ts_ns: int) -> None:
+        self.did.append(("dead man", timeout_ns))
 
     def ask_order(self, order: Order, ts_ns: int) -> int:
         return self._ask("order", order)
@@ -95,9 +97,10 @@ class ScriptedGateway:
 class Scene:
     """Time, a desk, and what the engine would make of its records: `heard` are the kinds, in order."""
 
-    def __init__(self, limits: Limits | None = None, memory: Memory | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, memory: Memory | None = None, dead_man_ns: int = 0) -> None:
         self.now_ns = 1_700_000_000 * SECOND
         self.gateway, self.safety = ScriptedGateway(), Safety()
+        self.gateway.capabilities = replace(CAPABILITIES, dead_man_ns=dead_man_ns)
         self.desk = Desk(self.gateway, [FOLLOWED], IDS, self.safety, memory, limits)
         self.desk.stale.clear()
         self.status: dict[int, int] = {}

@@ -14,7 +14,7 @@ from pinnacle.execution.desk import Limits
 from pinnacle.execution.reactions import REACTIONS
 from pinnacle.limits import ANSWER_NS_MAX, REFUSALS_MAX, UNSENT_NS_MAX
 from pinnacle.venues.private.said import CAUSES, Step
-from tests.execution.scripted import FOLLOWED, LIFE_NS, MS, SECOND, Scene
+from tests.execution.scripted import FOLLOWED, INSTRUMENT, LIFE_NS, MS, SECOND, Scene
 
 
 def kinds(scene: Scene) -> list[str]:
@@ -202,7 +202,28 @@ def test_the_cap_of_a_venue_is_the_last_word() -> None:
     scene = Scene(Limits(notional_max=Decimal(100))).compared()
     scene.command(e.PLACE, 1)  # 60 of quote currency
     scene.command(e.PLACE, 2)
-    assert scene.count("place") == 1 and scene.safety.why == e.KILL_MISTAKE
+    assert scene.count("place") == 1 and scene.safety.why == e.KILL_CAP
+
+
+@given(st.lists(st.tuples(st.sampled_from((e.BUY, e.SELL)), st.integers(1, 100), st.booleans()), max_size=12))
+def test_no_fills_of_what_was_sent_make_us_hold_more_than_the_cap(orders: list[tuple[int, int, bool]]) -> None:
+    """Whatever of the orders sent is filled, in whatever order, what is held is worth the cap at most; and an order
+    that only takes off what is held is never in its way."""
+    scene = Scene(Limits(notional_max=Decimal(150))).compared()
+    held, resting = 0, {e.BUY: 0, e.SELL: 0}
+    for order_id, (side, lots, fills) in enumerate(orders, 1):
+        allowed = max(0, side * held + resting[side] + lots) * 6_000_000 * INSTRUMENT.units_per_ticklot
+        scene.command(e.PLACE, order_id, side=side, lots=lots)
+        sent = scene.count("place") == order_id
+        assert sent == (INSTRUMENT.money(allowed) <= 150)
+        if not sent:
+            assert scene.safety.why == e.KILL_CAP
+            return
+        if fills:
+            scene.fill(order_id, lots, order_id, side=side)
+            held += side * lots
+        else:
+            resting[side] += lots
 
 
 def test_foreign_orders_are_reported_once_and_left_alone() -> None:

@@ -198,7 +198,7 @@ def test_heartbeats_of_a_key_that_needs_them():
     made.step(40 * NS)
     beats = [call for call in made.calls[before:] if call.path == entry.HEARTBEAT_PATH]
     assert len(beats) >= 2 and made.gateway.counts["heartbeat"] == len(beats)
-    made.gateway.dead_man(0, made.rig.now_ns)
+    made.desk.leave(made.rig.now_ns)
     before = len(made.calls)
     made.step(20 * NS)
     assert not [call for call in made.calls[before:] if call.path == entry.HEARTBEAT_PATH]

@@ -14,7 +14,9 @@ from fractions import Fraction
 
 from pinnacle import limits
 from pinnacle.event import (
+    END_BUSY,
     END_DUPLICATE,
+    END_FUNDS,
     END_MALFORMED,
     END_NO_LIQUIDITY,
     END_NOTIONAL_FILTER,
@@ -32,6 +34,8 @@ from pinnacle.event import (
 from pinnacle.instrument import Instrument
 from pinnacle.venues.feed import Followed, Rows
 
+# Notes on the dead-man's switch: what was asked of it holds now, or it was not done.
+SWITCH_SET, SWITCH_REFUSED = "switch_set", "switch_refused"
 # Digits before or behind the point of any fee there is; a number with more is no fee.
 _FEE_DIGITS_MAX = 40
 
@@ -51,11 +55,11 @@ CAUSES = {
     "duplicate": END_DUPLICATE,  # it is there already: treat it as placed, and look
     "halted": END_STATE,  # wait for the market to open
     "malformed": END_MALFORMED,  # a mistake of ours: stop
-    "funds": 0,  # balances are not what we think: reconcile
-    "rate_limit": 0,  # wait as long as the venue says
+    "funds": END_FUNDS,  # balances are not what we think: reconcile
+    "rate_limit": END_BUSY,  # wait as long as the venue says
     "clock": 0,  # our clock is off: measure it again before anything else is sent
     "permission": 0,  # the key, its rights or our address: stop, and tell the operator
-    "busy": 0,  # not looked at: the same request with the same id may be sent again
+    "busy": END_BUSY,  # not looked at: the same request with the same id may be sent again
     "amend": 0,  # this order cannot be amended so: cancel and place
     "outcome_unknown": 0,  # it may have been done: ask by client id, never send again blindly
     "other": 0,  # not in our table: stop what asked for it, and tell the operator
