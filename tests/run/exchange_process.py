@@ -107,6 +107,7 @@ class Trading:
         self.exchange, self.run, self.output = exchange, folder / "run", folder / "output.jsonl"
         spot, keys = exchange.spot, folder / "keys"
         self.vault = ("--vault", str(keys / "vault"), "--password-file", str(keys / "password"))
+        self.nonces = keys / "vault.nonces"
         self._words = ["live", "--live", "--i-understand", "live", "--out", str(self.run), "--headless"]
         self._words += [*self.vault, "--strategy", strategy]
         for one in (
@@ -140,7 +141,7 @@ class Trading:
         """Until a session has compared its account and has orders out."""
 
         def quotes() -> bool:
-            assert process.poll() is None, self.said()
+            assert process.poll() is None, f"{self.said()}\nit ended with {process.returncode}"
             status = self.status()
             own = status["instruments"][0] if status else {"orders": 0}
             return own["orders"] > 0 and not status["holds"] and not status["paused"]

@@ -24,6 +24,7 @@ from pinnacle import event
 from pinnacle.instrument import Instrument
 from pinnacle.log.manifest import instruments_of, read_manifest
 from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.venues import NONCES
 from tests.cli.command import ran
 from tests.run.exchange_process import SIGNED, SPOTS, Trading, exchange_process, secrets_of
 
@@ -82,6 +83,7 @@ def test_a_session_killed_again_and_again_holds_what_the_exchange_says(name: str
     assert ran("replay", trading.run).out.startswith("equal: ")
     assert ran("log", "verify", trading.run).code == 0
     nothing_leaked(trading)
+    assert any(trading.nonces.rglob("*")) == (name in NONCES)
     print(
         f"\n{name}: {SIGKILLS} kills ({early} of them while starting), {places:,} orders, {len(ids):,} fills, 0 lost, "
         f"base {balances[one.base]} quote {balances[one.quote]}, {time.monotonic() - began_s:.0f} s"
