@@ -304,3 +304,5 @@ LEAVE_S_MAX = 2.0
 CANCEL_ALL_S_MAX = 60.0
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
 WATCHDOG_AFTER_S = 10.0
+# How long `pinnacle keys test --online` waits for what a venue says of a key: a connection, its token and one question.
+KEY_TEST_S_MAX = 20.0
