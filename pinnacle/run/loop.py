@@ -183,7 +183,7 @@ class Engine:
                 {
                     "instrument": instrument.name, "traded": bool(own["traded"]),
                     "position": instrument.qty_text(int(own["position_lots"])),
-                    "pnl": str(instrument.money(units2 // 2)), "fills": int(own["fills"]),
+                    "pnl": f"{instrument.money(units2 // 2):f}", "fills": int(own["fills"]),
                     "orders": int(own["live_count"].sum()), "link": "live" if top["link"] == 0 else "stale",
                 }
             )  # fmt: skip

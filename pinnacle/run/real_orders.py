@@ -227,7 +227,7 @@ class RealOrders:
             words.append(
                 {
                     "instrument": instrument.name, "traded": bool(own["traded"]),
-                    "position": instrument.qty_text(int(own["position_lots"])), "pnl": str(self.pnl(k)),
+                    "position": instrument.qty_text(int(own["position_lots"])), "pnl": f"{self.pnl(k):f}",
                     "fills": int(own["fills"]), "orders": int(own["live_count"].sum()),
                     "link": "live" if top["link"] == LINK_LIVE else "stale",
                 }

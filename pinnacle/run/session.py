@@ -54,6 +54,7 @@ from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
 from pinnacle.venues.feed import CAUSE_CLOCK, CAUSE_CLOSED, CAUSE_NAMES, CAUSE_START, Address, Followed
 from pinnacle.venues.venues import gateway_address, venue
+from pinnacle.venues.warm import warm
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
 _EMPTY = empty(0)
@@ -99,6 +100,9 @@ class Session:
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = NEVER
+        # Before anything is connected, and out of the loop's way: a first run compiles for half a minute.
+        for name in dict.fromkeys(one.venue for one in self.config.instruments):
+            await asyncio.to_thread(warm, name)
         async with Http(self._route) as http:
             opened = await Opening(
                 self.config, self.where, self.mode, self.strategy, self.out, self.say, accounts=self.accounts

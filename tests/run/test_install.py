@@ -19,14 +19,14 @@ def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     """A wheel built from the tree, installed into a fresh environment, runs the default backtest from anywhere."""
     wheels = tmp_path / "wheels"
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", wheels, ROOT]
-    built = subprocess.run(build, capture_output=True, text=True, timeout=110)
+    built = subprocess.run(build, capture_output=True, text=True, timeout=600)
     if built.returncode and "No matching distribution found for hatchling" in built.stderr:
         pytest.skip("the build backend is not here and cannot be fetched")
     assert built.returncode == 0, built.stderr
     (wheel,) = wheels.glob("*.whl")
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=110)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True, timeout=110)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=600)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True, timeout=600)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     # The dependencies are those of this environment: the wheel is what is tried, not the package index.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -34,7 +34,7 @@ def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     away.mkdir()
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PINNACLE_CACHE_DIR": _cache()}
     words = [python.with_name("pinnacle"), "backtest", "--json", "--no-report"]
-    done = subprocess.run(words, cwd=away, env=environment, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(words, cwd=away, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["run"]["status"] == "complete"
@@ -46,7 +46,7 @@ def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert listed.returncode == 0 and listed.stdout.count("BTCUSDT") == 4
     shutil.rmtree(tmp_path / "venv")
