@@ -122,8 +122,10 @@ class GeminiGateway(AccountConnection):
         """A signed handshake.  One signed request may be out, and is refused if the handshake overtakes it."""
         self._opening_ns = ts_ns
         if self._tried:
-            # Why the attempt before this one failed is not told here; it may have been its nonce.
+            # Why the attempt before this one failed is not told here; it may have been its nonce.  What waits to be
+            # asked or cancelled by REST is not held up for attempts without end.
             self._nonces.refused(self.clock_ns(ts_ns))
+            self._opening_ns = 0
         self._tried = True
         nonce = self._nonces.next(self.clock_ns(ts_ns))
         return gemini_websocket_headers(self._api_key, self._key, str(nonce))
