@@ -306,3 +306,9 @@ CANCEL_ALL_S_MAX = 60.0
 WATCHDOG_AFTER_S = 10.0
 # How long `pinnacle keys test --online` waits for what a venue says of a key: a connection, its token and one question.
 KEY_TEST_S_MAX = 20.0
+# How far ahead of the time nonces may run where another machine has used greater ones of the same key: no clock that
+# anybody trades by is further off than a day.
+NONCE_AHEAD_NS_MAX = 86_400_000_000_000
+# How often a process tries for the lock of a key's nonces before it goes on without: another one holds it for some
+# microseconds, and one that was stopped while it did must not stop this one.
+NONCE_LOCK_TRIES = 50

@@ -14,13 +14,12 @@ import struct
 from pathlib import Path
 
 from pinnacle.errors import DiskError
+from pinnacle.limits import NONCE_LOCK_TRIES
 
 _FORM = struct.Struct(
     "<QQ"
 )  # the number in ns, and its complement: a file that is torn or of something else is no floor
 _MASK = (1 << 64) - 1
-# Another process holds the lock for some microseconds.  One that was stopped while it did must not stop this one.
-_LOCK_TRIES = 50
 
 
 class NonceFile:
@@ -57,7 +56,7 @@ class NonceFile:
         return number
 
     def _lock(self) -> bool:
-        for _ in range(_LOCK_TRIES):
+        for _ in range(NONCE_LOCK_TRIES):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pinnacle.limits import NONCE_AHEAD_NS_MAX
+
 # How far a nonce that was refused is left behind at first; it doubles with each refusal in a row.
 _SKIP_NS = 1_000_000_000
 
@@ -25,7 +27,7 @@ class Nonces:
     machine has used greater ones: no further than the venue takes them."""
 
     def __init__(
-        self, unit_ns: int, floor_ns: int = 0, shared: LastNonce | None = None, ahead_ns_max: int = 86_400_000_000_000
+        self, unit_ns: int, floor_ns: int = 0, shared: LastNonce | None = None, ahead_ns_max: int = NONCE_AHEAD_NS_MAX
     ) -> None:
         self._unit_ns, self._last, self._shared = unit_ns, floor_ns // unit_ns, shared
         self._ahead_ns_max, self._refusals = ahead_ns_max, 0
