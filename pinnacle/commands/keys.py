@@ -175,19 +175,17 @@ def test(
             click.secho(f"{key.label}  {error}", fg="red")
     if not online:
         click.echo("tested here only: whether the venue knows a key, and what it may do there, was not asked")
-    silent = _tried_online([key for key in chosen if key.label not in failed], vault, websocket, rest, failed, online)
+    silent: list[str] = []
+    if online:
+        silent = _tried_online([key for key in chosen if key.label not in failed], vault, websocket, rest, failed)
     if failed:
         raise OperatorError(f"{len(failed)} of {len(chosen)} keys cannot be used: {', '.join(failed)}")
     if silent:
         raise VenueError(f"{len(silent)} of {len(chosen)} keys could not be tried: {', '.join(silent)}")
 
 
-def _tried_online(
-    chosen: list[Credential], vault: Vault, websocket: str, rest: str, failed: list[str], online: bool
-) -> list[str]:
+def _tried_online(chosen: list[Credential], vault: Vault, websocket: str, rest: str, failed: list[str]) -> list[str]:
     """Ask the venues, and say what each says; refused keys are added to `failed`, those without an answer returned."""
-    if not online:
-        return []
     from pinnacle.run.key_online import try_key
     from pinnacle.run.real_orders import account_of
     from pinnacle.transport.websocket import Route
