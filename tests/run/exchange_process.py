@@ -71,7 +71,7 @@ class Exchange:
     def control(self, name: str, body: dict[str, Any] | None = None) -> Any:
         """What its control endpoint answers."""
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"http://{self.host}/pinnacle/{name}", data, timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{self.host}/pinnacle/{name}", data, timeout=READY_S) as answer:
             return json.load(answer)
 
     def books(self) -> Any:
@@ -94,7 +94,12 @@ def exchange_process(spot: Spot, folder: Path, *settings: str) -> Iterator[Excha
             assert process.poll() is None, log.read_text()
             return re.search(r"listens on (\S+)", log.read_text())
 
-        yield Exchange(spot, until(listens, READY_S, log.read_text).group(1))
+        made = Exchange(spot, until(listens, READY_S, log.read_text).group(1))
+        # Its first steps compile what they need, if nobody did before; no client is to wait for that.
+        for _ in range(3):
+            made.books()
+            time.sleep(0.1)
+        yield made
     finally:
         process.kill()
         process.wait()
