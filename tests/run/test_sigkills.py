@@ -141,7 +141,7 @@ def fees_of(fills: list[Any]) -> dict[str, Decimal]:
 def check_fees(records: list[Any], run_id: str, fills: list[Any], one: Instrument) -> None:
     """The fees in our log are those that the exchange took of each order, in the quote currency.
 
-    Exactly, but for what a venue does not say: Binance shows a fee in base currency with eight decimals, and Gemini's
+    Exactly, but for what a venue does not say: Binance shows eight decimals of each fee, and Gemini's
     stream none with an execution that leaves something open, but all of an order's with its last one.
     """
     ids = ClientIds(run_id)
@@ -150,6 +150,8 @@ def check_fees(records: list[Any], run_id: str, fills: list[Any], one: Instrumen
     slack: dict[str, Fraction] = {}
     done: dict[str, Fraction] = {}
     unit = Fraction(one.money(1))
+    # What a venue's last decimal may hide of each fee.
+    decimal = Fraction(1, 10**8) + unit if one.venue == "binance" else Fraction(0)
     for row in records:
         if row["kind"] == event.ORDER_FILLED:
             name = ids.text(int(row["order_id"]))
@@ -159,7 +161,7 @@ def check_fees(records: list[Any], run_id: str, fills: list[Any], one: Instrumen
         in_base = fill["fee_currency"] == one.base
         worth = fee * price if in_base else fee
         theirs[name] = theirs.get(name, Fraction(0)) + math.ceil(worth / unit) * unit
-        slack[name] = slack.get(name, Fraction(0)) + (price * Fraction(1, 10**8) if in_base else 0)
+        slack[name] = slack.get(name, Fraction(0)) + decimal * (price if in_base else 1)
         done[name] = done.get(name, Fraction(0)) + Fraction(fill["qty"])
     assert ours.keys() == theirs.keys()
     for name, fee in theirs.items():
