@@ -158,6 +158,8 @@ HTTP_S_MAX = 15.0
 # Back-off between attempts.  Venues ban addresses for some hundred attempts in five minutes (Binance: 300).
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 30.0
+# Between two looks whether what a connection needs first (a key asked for by HTTP) has come.
+HEADERS_AGAIN_S = 0.05
 CONNECTIONS_IN_WINDOW_MAX = 60
 CONNECTIONS_WINDOW_S = 300.0
 # A connection that held so long has not failed when it ends.
@@ -312,3 +314,6 @@ NONCE_AHEAD_NS_MAX = 86_400_000_000_000
 # How often a process tries for the lock of a key's nonces before it goes on without: another one holds it for some
 # microseconds, and one that was stopped while it did must not stop this one.
 NONCE_LOCK_TRIES = 50
+# Lines a minute about one kind of thing that a venue says; a refusal of every order would fill the disk.
+TROUBLES_MAX = 5
+TROUBLE_NS = 60_000_000_000

@@ -77,9 +77,9 @@ def add(
 ) -> None:
     """Add a key of VENUE under NAME; the first one makes the vault.
 
-    VENUE is binance, bitstamp, coinbase (Exchange), coinbase-advanced, gemini or kraken.  The key is asked for, or read
-    from --fields (the file that Coinbase offers for download will do).  A key for reading needs no right to trade: give
-    it none at the venue.
+    VENUE is binance (spot), binance-usdm (futures: the same key may serve both, added under each), bitstamp, coinbase
+    (Exchange), coinbase-advanced, gemini or kraken.  The key is asked for, or read from --fields (the file that
+    Coinbase offers for download will do).  A key for reading needs no right to trade: give it none at the venue.
     """
     from pinnacle.vault.vault import Credential, changing, check_name, create_vault, open_vault
     from pinnacle.venues.credentials import handed_out

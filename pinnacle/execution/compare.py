@@ -17,6 +17,7 @@ from pinnacle.event import (
     DIFFERENCE_BUST,
     DIFFERENCE_FILL,
     DIFFERENCE_NONE,
+    KILL_REFUSED,
 )
 from pinnacle.limits import ANSWER_NS_MAX
 from pinnacle.venues.feed import Followed
@@ -107,6 +108,8 @@ class Comparison:
         what, followed, at_ns = found
         if answer.cause:
             self._left.append((what, followed))
+            if answer.cause == "permission":
+                self._desk.safety.kill(KILL_REFUSED, ts_ns)
         elif what == ASK_OPEN:
             assert followed is not None
             self._open(answer, followed, at_ns, ts_ns)

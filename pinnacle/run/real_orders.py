@@ -27,6 +27,7 @@ from pinnacle.run.backtest import fingerprint_text
 from pinnacle.run.livelog import LiveLog
 from pinnacle.run.settings import venue_table
 from pinnacle.run.trader import Trader
+from pinnacle.run.trouble import Trouble
 from pinnacle.vault.nonces import NonceFile
 from pinnacle.vault.vault import Credential
 from pinnacle.venues.client_id import ClientIds
@@ -118,8 +119,7 @@ class RealOrders:
         )
         self._stale_ns_max = round(config.live.stale_s_max * 1e9)
         self._whole_ns = [0] * len(instruments)
-        self._say: Callable[..., None] = lambda *_, **__: None
-        self._told_killed = False
+        self._trouble = Trouble(lambda *_, **__: None)
         self.flush: Callable[[], None] = lambda: None
 
     def gateways(self) -> dict[str, Gateway]:
@@ -128,7 +128,7 @@ class RealOrders:
 
     def begin(self, now_ns: int, say: Callable[..., None]) -> None:
         """Before the first event: what is believed to rest is found out about, and nothing is quoted before."""
-        self._say = say
+        self._trouble = Trouble(say)
         self._whole_ns = [now_ns] * len(self._instruments)
         if self.trader.open_orders() or int(self._lane["own"]["live_count"].sum()):
             say("in doubt", orders=int(self._lane["own"]["live_count"].sum()), why="they are asked about at the venue")
@@ -149,7 +149,7 @@ class RealOrders:
             self._tick_ns = now_ns
             self.trader.tick(now_ns)
             self._watch(now_ns)
-        self._report()
+        self._report(now_ns)
         self.flush()
 
     def heard(self, now_ns: int) -> None:
@@ -158,7 +158,7 @@ class RealOrders:
         for desk in self.desks.values():
             desk.tick(now_ns)
         self.trader.settle(now_ns)
-        self._report()
+        self._report(now_ns)
 
     def operator(self, kind: int, now_ns: int) -> None:
         """What the operator says."""
@@ -200,11 +200,12 @@ class RealOrders:
         worth = int(own["position_lots"]) * mid2 * int(own["units_per_ticklot"])
         return self._instruments[k].money(2 * cash + worth) / 2
 
-    def _report(self) -> None:
-        """A kill and a log that failed are said to people; the second ends the session."""
-        if self.safety.killed and not self._told_killed:
-            self._told_killed = True
-            self._say("killed", why=STOP_NAMES.get(self.safety.why, "?"))
+    def _report(self, now_ns: int) -> None:
+        """What people must know."""
+        for name, desk in self.desks.items():
+            while desk.notes:
+                self._trouble.note(name, desk.notes.popleft(), now_ns)
+        self._trouble.standing(self.safety.killed, self.safety.why, self.safety.holds())
 
     def failed(self) -> None:
         """Raise why the log could not be written, if it could not."""

@@ -32,6 +32,7 @@ OTHER_PROTOCOLS = {
 # Who speaks for an account at which venue; those without a line take no real orders yet.
 GATEWAYS = {
     "binance": "pinnacle.venues.binance_gateway",
+    "binance-usdm": "pinnacle.venues.binance_usdm_gateway",
     "bitstamp": "pinnacle.venues.bitstamp_gateway",
     "kraken": "pinnacle.venues.kraken_gateway",
     "coinbase": "pinnacle.venues.coinbase_gateway",

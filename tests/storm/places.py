@@ -17,6 +17,7 @@ import msgspec
 
 from pinnacle.dialects import binance_words, bitstamp_words, kraken_words
 from pinnacle.dialects.binance import Binance
+from pinnacle.dialects.binance_usdm import BinanceUsdm
 from pinnacle.dialects.bitstamp import Bitstamp
 from pinnacle.dialects.coinbase import Coinbase
 from pinnacle.dialects.coinbase_advanced import CoinbaseAdvanced
@@ -25,7 +26,13 @@ from pinnacle.dialects.gemini import Gemini
 from pinnacle.dialects.kraken import Kraken
 from pinnacle.dialects.orders import Account
 from pinnacle.instrument import Instrument
-from pinnacle.venues import binance_gateway, coinbase_advanced_gateway, coinbase_gateway, gemini_gateway
+from pinnacle.venues import (
+    binance_gateway,
+    binance_usdm_gateway,
+    coinbase_advanced_gateway,
+    coinbase_gateway,
+    gemini_gateway,
+)
 from pinnacle.venues.binance import ADDRESS as BINANCE_ADDRESS
 from pinnacle.venues.bitstamp_gateway import BitstampGateway
 from pinnacle.venues.credentials import signer
@@ -118,6 +125,19 @@ def _binance_moods(dialect: Any, chance: random.Random, refusals: Callable[[], f
     dialect.by_name[name] = (key, dialect.signed_methods[key])
 
 
+def _usdm_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
+    fail = binance_words.Fail
+    unknown = fail(-1000, "Unknown error, please check your request or try again later.", 503)
+    fails = [
+        unknown, unknown, fail(-1008, "Request throttled by system-level protection.", 503),
+        fail(-4141, "Symbol is closed."),
+        fail(-1015, "Too many new orders; current limit is 300 orders per 10 SECOND.", 429),
+    ]  # fmt: skip
+    key = ("POST", "/fapi/v1/order")
+    name, weight, place = dialect.signed_methods[key]
+    dialect.signed_methods[key] = (name, weight, _moody(place, chance, refusals, fails))
+
+
 def _kraken_moods(dialect: Any, chance: random.Random, refusals: Callable[[], float]) -> None:
     fail = kraken_words.Fail
     fails = [
@@ -143,6 +163,14 @@ def _binance(where: str, body: bytes) -> Left | None:
         return None
     params = said["params"]
     return Left(params["newClientOrderId"], params["side"], params["price"], params["quantity"])
+
+
+def _usdm(where: str, body: bytes) -> Left | None:
+    path, _, query = where.partition("?")
+    if path != "POST /fapi/v1/order":
+        return None
+    said = {name: value for name, (value,) in parse_qs(query).items()}
+    return Left(said["newClientOrderId"], said["side"], said["price"], said["quantity"])
 
 
 def _coinbase(where: str, body: bytes) -> Left | None:
@@ -189,6 +217,10 @@ PLACES = {
     "binance": Place(
         "binance", "BTCUSDT", "USDT", Binance, _floorless(binance_gateway.gateway),
         lambda: signer("binance", SECRET.encode())[1], _binance, moods=_binance_moods,
+    ),
+    "binance-usdm": Place(
+        "binance-usdm", "BTCUSDT", "USDT", BinanceUsdm, _floorless(binance_usdm_gateway.gateway),
+        lambda: signer("binance-usdm", SECRET.encode())[1], _usdm, moods=_usdm_moods,
     ),
     "bitstamp": Place(
         "bitstamp", "btcusd", "USD", Bitstamp,

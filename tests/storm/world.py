@@ -362,8 +362,14 @@ class World:
     def _connect(self, name: str, after_ns: int) -> None:
         process = self.process
         assert process is not None
+        headers = process.feed.headers if name == "feed" else process.gateway.opening(self.our_ns())
+        if headers is None:
+            # Something is asked for by HTTP first.
+            life = self._life
+            self.sockets.pop(name, None)
+            self.later(after_ns + OUR_TICK_NS, lambda: self._connect(name, 0) if life == self._life else None)
+            return
         path = process.feed.url if name == "feed" else process.gateway.url
-        headers = process.feed.headers if name == "feed" else process.gateway.opening(self.our_ns()) or {}
         socket = self.sockets[name] = Socket(self, name, path)
         socket.headers = USER_AGENT | {key.lower(): value for key, value in headers.items()}
         self.later(after_ns + socket.up.delay_ns(), lambda: self._accept(socket))
