@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from functools import lru_cache
 
 from pinnacle.errors import HistoryError, OperatorError
 from pinnacle.limits import CASH_UNITS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
@@ -56,17 +56,12 @@ class Instrument:
     @property
     def money_digits(self) -> int:
         """One money unit is 10^-money_digits of quote currency; tick * lot * contract is a whole number of them."""
-        ticklot = (self.tick * self.lot * self.contract).normalize()
-        exact = max(0, -int(ticklot.as_tuple().exponent))
-        digits = max(exact, MONEY_DIGITS_MIN)
-        while digits > exact and _MONEY_RANGE * 10**digits > CASH_UNITS_MAX:
-            digits -= 1
-        return digits
+        return _money_of(self.tick, self.lot, self.contract)[0]
 
     @property
     def units_per_ticklot(self) -> int:
         """Money units that one lot changes in value when the price moves by one tick."""
-        return int(self.tick * self.lot * self.contract * 10**self.money_digits)
+        return _money_of(self.tick, self.lot, self.contract)[1]
 
     def money(self, units: int) -> Decimal:
         """Money units as quote currency, exact."""
@@ -90,16 +85,17 @@ class Instrument:
         if abs(value.adjusted()) > _EXPONENT_MAX:
             # As a fraction it would be an integer of as many digits.
             raise HistoryError(f"{self.name}: {noun} {text[:40]!r} is beyond any market's numbers")
-        # Decimal division rounds to the context's 28 digits, a fraction does not.
-        steps = Fraction(value) / Fraction(step)
-        if steps.denominator != 1:
+        # Decimal division rounds to the context's 28 digits, whole numbers do not.
+        (above, below), (step_above, step_below) = value.as_integer_ratio(), step.as_integer_ratio()
+        steps, rest = divmod(above * step_below, below * step_above)
+        if rest:
             raise HistoryError(
                 f"{self.name}: {noun} {text} is not a multiple of the {step_name} {step}; "
                 f"set the instrument's {step_name} to the venue's"
             )
-        if abs(steps.numerator) >= most:
-            raise HistoryError(f"{self.name}: {noun} {text} is {steps.numerator} {step_name}s, more than {most}")
-        return steps.numerator
+        if abs(steps) >= most:
+            raise HistoryError(f"{self.name}: {noun} {text} is {steps} {step_name}s, more than {most}")
+        return steps
 
     def price_text(self, price_ticks: int) -> str:
         """Ticks as decimal text with as many decimals as the tick has."""
@@ -121,9 +117,27 @@ def decimal_of(text: str, what: str) -> Decimal:
     return value
 
 
+@lru_cache(1 << 12)
+def _money_of(tick: Decimal, lot: Decimal, contract: Decimal) -> tuple[int, int]:
+    """(money_digits, units_per_ticklot): asked for with every order and fill, and the same for ever."""
+    ticklot = tick * lot * contract
+    exact = max(0, -int(ticklot.normalize().as_tuple().exponent))
+    digits = max(exact, MONEY_DIGITS_MIN)
+    while digits > exact and _MONEY_RANGE * 10**digits > CASH_UNITS_MAX:
+        digits -= 1
+    return digits, int(ticklot * 10**digits)
+
+
+@lru_cache(1 << 12)
+def _step_of(step: Decimal) -> tuple[int, int]:
+    """(digits behind the point, the step in units of the last of them)."""
+    digits = max(0, -int(step.as_tuple().exponent))
+    return digits, int(step.scaleb(digits))
+
+
 def _plain(step: Decimal, count: int) -> str:
     """count * step, exact, without an exponent."""
-    digits = max(0, -int(step.as_tuple().exponent))
-    scaled = int(step.scaleb(digits)) * int(count)
+    digits, unit = _step_of(step)
+    scaled = unit * int(count)
     sign, body = ("-" if scaled < 0 else ""), str(abs(scaled)).rjust(digits + 1, "0")
     return f"{sign}{body[:-digits]}.{body[-digits:]}" if digits else f"{sign}{body}"

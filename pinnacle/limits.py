@@ -306,6 +306,14 @@ LEAVE_S_MAX = 2.0
 CANCEL_ALL_S_MAX = 60.0
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
 WATCHDOG_AFTER_S = 10.0
+# How long `pinnacle keys test --online` waits for what a venue says of a key: a connection, its token and one question.
+KEY_TEST_S_MAX = 20.0
+# How far ahead of the time nonces may run where another machine has used greater ones of the same key: no clock that
+# anybody trades by is further off than a day.
+NONCE_AHEAD_NS_MAX = 86_400_000_000_000
+# How often a process tries for the lock of a key's nonces before it goes on without: another one holds it for some
+# microseconds, and one that was stopped while it did must not stop this one.
+NONCE_LOCK_TRIES = 50
 # Lines a minute about one kind of thing that a venue says; a refusal of every order would fill the disk.
 TROUBLES_MAX = 5
 TROUBLE_NS = 60_000_000_000

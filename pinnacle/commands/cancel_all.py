@@ -146,15 +146,13 @@ def _places(what: str, symbols: tuple[str, ...]) -> list[Place]:
 def _with_key(place: Place, vault: Vault, name: str, websocket: str, rest: str) -> Place:
     from dataclasses import replace
 
-    from pinnacle.run.real_orders import Account
-    from pinnacle.venues.credentials import signer
+    from pinnacle.run.real_orders import account_of
 
     key = vault.key(place.name, name)
-    account = Account(key.api_key, signer(place.name, key.secret.reveal())[1], key.passphrase.reveal())
     kind = type(place.address)
     return replace(
         place,
-        account=account,
+        account=account_of(key, vault.path),
         address=kind(websocket or place.address.websocket, rest or place.address.rest),
         public=kind(websocket or place.public.websocket, rest or place.public.rest),
     )

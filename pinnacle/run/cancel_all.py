@@ -16,14 +16,14 @@ from pinnacle.instrument import Instrument
 from pinnacle.limits import CANCEL_ALL_S_MAX
 from pinnacle.run.connections import fetch_text
 from pinnacle.run.gateway_connection import GatewayConnection
-from pinnacle.run.real_orders import Account
+from pinnacle.run.real_orders import Account, gateway_for
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import Address, Followed
 from pinnacle.venues.gateway import Answer, Order, Standing
-from pinnacle.venues.venues import gateway_of, venue
+from pinnacle.venues.venues import venue
 
 _AGAIN_S = 0.5
 _NOBODY = "0" * 32
@@ -61,8 +61,7 @@ class _Sweep:
             found = await self._instruments(http)
             followed = [Followed(one, 0, k) for k, one in enumerate(found)]
             ids = ClientIds(place.run_id or _NOBODY)
-            account = place.account
-            self._gateway = gateway_of(place.name)(followed, ids, account.api_key, account.key, account.passphrase)
+            self._gateway = gateway_for(place.name, followed, ids, place.account)
             self._clock = Clock()
             line = self._line = GatewayConnection(
                 f"{place.name}/account", self._gateway, place.address, self._route, http, self._clock,

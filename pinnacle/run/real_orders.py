@@ -6,9 +6,10 @@ connected, holds and kills, and orders that must still end when everything else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,14 @@ from pinnacle.run.livelog import LiveLog
 from pinnacle.run.settings import venue_table
 from pinnacle.run.trader import Trader
 from pinnacle.run.trouble import Trouble
+from pinnacle.vault.nonces import NonceFile
+from pinnacle.vault.vault import Credential
 from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.credentials import signer
 from pinnacle.venues.feed import Followed
 from pinnacle.venues.gateway import Gateway
-from pinnacle.venues.venues import gateway_of
+from pinnacle.venues.nonce import LastNonce
+from pinnacle.venues.venues import NONCES, gateway_of
 
 # Between two looks at what time alone brings: overdue answers, questions to be asked again.
 _TICK_NS = 50_000_000
@@ -38,14 +43,28 @@ _TICK_NS = 50_000_000
 
 @dataclass(frozen=True)
 class Account:
-    """The key of one venue's account: its id, and what signs.  Nothing of it is ever shown."""
+    """The key of one venue's account: its id, what signs, and the last nonce of all processes that have it, where the
+    venue wants one.  Nothing of it is ever shown."""
 
     api_key: str
     key: Any
     passphrase: bytes = b""
+    nonces: LastNonce | None = None
 
     def __repr__(self) -> str:
         return "Account(hidden)"
+
+
+def account_of(key: Credential, vault: Path) -> Account:
+    """A key of a vault, ready to sign; its secret may be wiped afterwards.  Raises OperatorError, DiskError."""
+    nonces = NonceFile(vault, key.venue, key.api_key) if key.venue in NONCES else None
+    return Account(key.api_key, signer(key.venue, key.secret.reveal())[1], key.passphrase.reveal(), nonces)
+
+
+def gateway_for(name: str, followed: Sequence[Followed], ids: ClientIds, account: Account) -> Gateway:
+    """The gateway of an account.  Raises OperatorError for a venue that takes no orders."""
+    more = {} if account.nonces is None else {"nonces": account.nonces}
+    return gateway_of(name)(followed, ids, account.api_key, account.key, account.passphrase, **more)
 
 
 def limits_of(config: Config, name: str, where: str) -> Limits:
@@ -88,7 +107,7 @@ class RealOrders:
         for v, name in enumerate(venue_table(instruments)):
             followed = [Followed(one, v, k) for k, one in enumerate(instruments) if one.venue == name]
             account = accounts[name]
-            gateway = gateway_of(name)(followed, ids, account.api_key, account.key, account.passphrase)
+            gateway = gateway_for(name, followed, ids, account)
             self.desks[name] = Desk(gateway, followed, ids, self.safety, memory, limits_of(config, name, where))
         quote = bind(strategy, len(state[0]["lane"]["own"]))
         every_ns = round(config.wake.every_ms * 1_000_000)

@@ -152,6 +152,12 @@ class WebSocket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def begun_in_vain(self, why: str) -> None:
+        """It was given up in the very turn in which it opened (the loop was held up): who heard `begun` hears `gone`,
+        which the loop does not say of a socket that was closed like this."""
+        if self._opened.done() and not self._opened.cancelled() and self._opened.exception() is None:
+            self._say_gone(why)
+
     def _flush(self) -> None:
         transport = self._transport
         assert transport is not None
@@ -160,12 +166,16 @@ class WebSocket(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if ended:
                 continue
-            if data:
-                transport.write(data)
-            elif transport.can_write_eof():
-                transport.write_eof()
-            else:
-                transport.close()
+            try:
+                if data:
+                    transport.write(data)
+                elif transport.can_write_eof():
+                    transport.write_eof()
+                else:
+                    transport.close()
+            except RuntimeError:
+                # uvloop ends the socket of a connect that was given up, and does not say that it is closing.
+                ended = True
         if self._protocol.close_expected() and not transport.is_closing():
             transport.close()
 
@@ -233,6 +243,7 @@ async def connect(
         return made[0]
     if made:
         made[0].drop(why)
+        made[0].begun_in_vain(why)
     raise VenueError(f"{parts.scheme}://{host}:{port}: {why}")
 
 

@@ -40,6 +40,9 @@ GATEWAYS = {
     "gemini": "pinnacle.venues.gemini_gateway",
 }
 
+# Whose requests carry a nonce: their gateways take a `nonces` too, see nonce.py.
+NONCES = ("bitstamp", "gemini", "kraken")
+
 
 class Venue(Protocol):
     """What a venue's file offers."""
@@ -64,7 +67,7 @@ def venue(name: str) -> Venue:
 
 
 def gateway_of(name: str) -> Callable[..., Gateway]:
-    """Makes a gateway: (followed, client ids, id of the key, what signs, passphrase).  Raises OperatorError."""
+    """Makes a gateway of (followed, client ids, key id, what signs, passphrase), see NONCES.  Raises OperatorError."""
     return cast("Callable[..., Gateway]", _gateway_module(name).gateway)
 
 

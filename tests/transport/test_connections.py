@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -201,6 +202,38 @@ def test_a_proxy_is_asked_to_connect() -> None:
             middle.close()
 
     run(main)
+
+
+def test_a_loop_that_was_held_up_while_it_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that opens in the very turn in which it is given up ends in the venue's error, whatever of it was
+    begun hears that it is gone, and the next attempt opens."""
+    monkeypatch.setattr("pinnacle.transport.websocket.HANDSHAKE_S_MAX", 0.3)
+
+    async def main() -> list[str]:
+        said: list[str] = []
+        async with serve(echo, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for held_s in (0.5, 0.0):
+                heard = Heard()
+
+                def begun(opened: object, held_s: float = held_s) -> None:
+                    said.append("begun")
+                    time.sleep(held_s)
+
+                def gone(why: str) -> None:
+                    said.append("gone")
+
+                try:
+                    made = await connect(url, {}, Route(), heard.received, gone, begun)
+                    made.drop("over")
+                    await asyncio.sleep(0.01)
+                except VenueError:
+                    said.append("refused")
+        return said
+
+    said = run(main)
+    assert said[-2:] == ["begun", "gone"]
+    assert said[:-2] in (["begun", "gone", "refused"], ["begun", "gone"])
 
 
 def test_backoff_doubles_within_bounds_and_repeats() -> None:
