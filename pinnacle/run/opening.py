@@ -68,7 +68,7 @@ def address_of(config: Config, name: str) -> Address:
 
 @dataclass
 class Opening:
-    """One start.  The fields are the session's."""
+    """One start.  The fields are the session's.  stopped_too: also one that was stopped for good."""
 
     config: Config
     where: str
@@ -78,6 +78,7 @@ class Opening:
     say: Callable[..., None]
     instruments: list[Instrument] = field(default_factory=list)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    stopped_too: bool = False
 
     async def open(self, http: Http) -> Opened:
         """A session's log ready for appending, and who hears its events; what is there already is recovered."""
@@ -143,7 +144,7 @@ class Opening:
         told: dict[str, object] = {"mode": self.mode, "config": self._config_kept()}
         if self.strategy is not None:
             told |= {"code": CODE_HASH, "strategy": self.strategy.sha256}
-        check_same(manifest, self.out, **told)
+        check_same(manifest, self.out, self.stopped_too, **told)
         self.instruments = instruments_of(manifest.instruments)
         files = put_in_order(self.out / "log")
         for note in files.notes:
@@ -157,7 +158,8 @@ class Opening:
         else:
             self.say("recovered", records=files.records)
         manifest.status = "running"
-        manifest.informational.ended = ""
+        # Of a log that was sealed and goes on.
+        manifest.fingerprint = manifest.informational.ended = ""
         write_manifest(self.out, manifest)
         return self._start_log(manifest, files, unsaid, state)
 
