@@ -105,14 +105,14 @@ def _flatten_run(
     from pinnacle.run.flatten import prepare_flatten
     from pinnacle.run.prepare_live import prepare_accounts
 
-    kept = Said(headless=False)
+    kept, show = Said(headless=False), _once()
 
     def say(what: str, **fields: Any) -> None:
         kept(what, **fields)
         if what == "started":
             click.echo(f"held    {', '.join(fields['held'])}, by the log; the account is compared now")
-        elif what in _SHOWN:
-            click.echo(" ".join([what, *(f"{name}={value}" for name, value in fields.items())]))
+        else:
+            show(what, fields)
 
     session = prepare_flatten(run, for_s, say, websocket, rest)
     prepare_accounts(session, names, unlocked)
@@ -157,7 +157,7 @@ def _flatten_position(
         raise OperatorError(f"{vault.key(name, key).label} was added for reading; add a key that may trade")
     place = with_key(place, vault, key, websocket, rest)
     vault.wipe()
-    deals = _Deals()
+    deals, show = _Deals(), _once()
 
     def say(what: str, **fields: Any) -> None:
         if what == "cancelled":
@@ -166,8 +166,8 @@ def _flatten_position(
             click.echo(f"ours carry client ids {fields['client_ids']}")
         elif what == "fill":
             deals.add(**fields)
-        elif what in _SHOWN:
-            click.echo(" ".join([what, *(f"{key}={value}" for key, value in fields.items())]))
+        else:
+            show(what, fields)
 
     sold = flatten_position(place, qty, through_bps, for_s, Route(), say)
     deals.sum_up()
@@ -177,7 +177,20 @@ def _flatten_position(
         raise VenueError(f"{one.name}: not flat, {sold.why}; {left}")
     if sold.left_lots:
         click.echo(_small(one, sold.left_lots))
-    click.secho(f"flat    {one.name}: {qty} was taken off and nothing rests", fg="green")
+    click.secho(f"flat    {one.name}: of {qty} nothing is left that could be traded, and nothing rests", fg="green")
+
+
+def _once() -> Callable[[str, dict[str, Any]], None]:
+    """Shows what a person wants to see, and what is repeated while a venue cannot be reached only once."""
+    shown: set[str] = set()
+
+    def show(what: str, fields: dict[str, Any]) -> None:
+        line = f"{what}: {', '.join(str(value) for value in fields.values())}" if fields else what
+        if what in _SHOWN and line not in shown:
+            shown.add(line)
+            click.echo(line)
+
+    return show
 
 
 def _small(instrument: Instrument, lots: int) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pinnacle.errors import OperatorError, VenueError
 from pinnacle.instrument import Instrument
 from pinnacle.limits import CANCEL_ALL_S_MAX
-from pinnacle.run.connections import fetch_text
 from pinnacle.run.gateway_connection import GatewayConnection
 from pinnacle.run.real_orders import Account
 from pinnacle.transport.clock import Clock
@@ -51,7 +50,14 @@ def cancel_all(place: Place, route: Route, say: Callable[..., None]) -> int:
 async def instruments_of(place: Place, http: Http) -> Sequence[Instrument]:
     """The symbols of a place as its venue lists them.  Raises OperatorError for one that it does not, VenueError."""
     protocol, wanted = venue(place.name), place.symbols
-    text = await fetch_text(http, place.public.rest + protocol.instruments_path(wanted))
+    url = place.public.rest + protocol.instruments_path(wanted)
+    status, text = await http.call("GET", url)
+    if 400 <= status < 500:
+        said = text[:100].decode(errors="replace")
+        raise OperatorError(f"{place.name} lists no {' or '.join(wanted)} ({said}); see the venue's own list")
+    if status != 200:
+        said = text[:200].decode(errors="replace")
+        raise VenueError(f"{place.name}: {f'{url}: status {status}: {said}' if status else said}")
     listed = {one.symbol: one for one in protocol.instruments(text)}
     for symbol in wanted:
         if symbol not in listed:

@@ -149,8 +149,8 @@ def prepare_flatten(
 ) -> FlattenSession:
     """The session of a folder, to be flattened.  websocket, rest: where its venues are now, "": where they were.
 
-    Raises OperatorError where there is none, it is not of real orders, or it runs; what a damaged folder raises says how
-    to do without it.
+    Raises OperatorError where there is none, it is not of real orders, or it runs; what a damaged folder raises says
+    how to do without it.
     """
     try:
         manifest = read_manifest(run)

@@ -178,13 +178,13 @@ class _Flattening:
             f"{place.name}/account", gateway, place.address, self._route, http, clock, random.Random(), self._heard,
             self._fail, self._say,
         )  # fmt: skip
-        feeds = [
-            FeedConnection(
+        feeds: list[FeedConnection] = []
+        for n, feed in enumerate(venue(place.name).feeds([self._followed], place.public)):
+            connection = FeedConnection(
                 f"{place.name}/{n}", feed, place.public, self._route, http, clock, random.Random(), self._hear_market,
                 self._fail, self._say, None,
-            )
-            for n, feed in enumerate(venue(place.name).feeds([self._followed], place.public))
-        ]  # fmt: skip
+            )  # fmt: skip
+            feeds.append(connection)
         self._desk.begin(clock.now_ns())
         tasks = [asyncio.create_task(one.connection.run()) for one in (line, *feeds)]
         ticking = asyncio.create_task(self._ticks(line, feeds))

@@ -152,7 +152,13 @@ class Opening:
         self._enter_sealed(manifest, files)
         unsaid, state = empty(0), None
         if self.strategy is not None:
-            refold, unsaid = fold_again(files, self.out, self._refold)
+            try:
+                refold, unsaid = fold_again(files, self.out, self._refold)
+            except BaseException:
+                # A start that fails leaves the log as whole as it was.
+                if files.journal is not None:
+                    files.journal.close()
+                raise
             state = refold.state
             self.say("recovered", records=files.records, refolded=refold.inputs, unsaid=int(unsaid.size))
         else:
