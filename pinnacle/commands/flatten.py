@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pinnacle.instrument import Instrument
 
 # What a session says that a person in a hurry wants to see at once; its folder keeps all of it.
-_SHOWN = {"unreachable", "malformed", "killed", "in doubt", "orders may rest", "stopping", "cancel"}
+_SHOWN = {"unreachable", "malformed", "killed", "in doubt", "stopping", "cancel"}
 _DONE = {1: "bought", -1: "sold"}
 
 
@@ -130,7 +130,7 @@ def _flatten_run(
     for left in session.left():
         if left.lots:
             click.echo(_small(left.instrument, left.lots))
-    click.secho(f"flat    {shown}: nothing is held and nothing rests", fg="green")
+    click.secho(f"flat    {shown}: nothing is held and none of its orders rests", fg="green")
 
 
 # --- by what a person says --------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class FlattenSession(Session):
             why = f"; trading was stopped ({STOP_NAMES.get(self.ear.safety.why, '?')})"
         elif not all(desk.gateway.ready for desk in self.ear.desks.values()):
             why = "; the venue's account cannot be reached"
-        orders = f"{rest} orders of unknown outcome may rest, look at the venue" if rest else "nothing rests"
+        orders = f"the end of orders was not heard ({rest}), so look at the venue" if rest else "none of its orders rests"
         return f"{self.out}: not flat{why}: {held} is held by its fills, {orders}; run it again"
 
     def fills(self) -> Iterator[tuple[Instrument, int, int, int, int]]:

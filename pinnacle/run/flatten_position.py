@@ -186,7 +186,7 @@ class _Flattening:
             )  # fmt: skip
             feeds.append(connection)
         self._desk.begin(clock.now_ns())
-        tasks = [asyncio.create_task(one.connection.run()) for one in (line, *feeds)]
+        tasks = [asyncio.create_task(one.run()) for one in (line.connection, *(each.connection for each in feeds))]
         ticking = asyncio.create_task(self._ticks(line, feeds))
         try:
             await self._until_sold()
