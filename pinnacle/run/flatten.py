@@ -21,6 +21,7 @@ from pinnacle.errors import DiskError, LogDamaged, OperatorError, PinnacleError
 from pinnacle.event import LINK_DOWN, OPERATOR_PAUSE, ORDER_FILLED, STOP_NAMES
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import NO_PRICE
+from pinnacle.limits import FLATTEN_REFUSALS_MAX
 from pinnacle.log.manifest import Manifest, instruments_of, read_manifest
 from pinnacle.log.reader import LogReader
 from pinnacle.run.livelog import FolderLock
@@ -29,6 +30,9 @@ from pinnacle.run.real_orders import RealOrders
 from pinnacle.run.replay import config_of, load_replayed
 from pinnacle.run.session import Session
 from pinnacle.venues.feed import CAUSE_START
+
+# Causes of a refusal that no waiting mends.
+IN_VAIN = ("funds", "price_filter", "qty_filter", "notional_filter")
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,13 @@ class FlattenSession(Session):
         assert isinstance(ear, RealOrders)
         if not self.finished and all(desk.settled for desk in ear.desks.values()) and not ear.open_orders():
             self.finished = all(one.lots == 0 or one.small for one in self.left())
-        if self.finished or ear.safety.killed:
+        if self.finished or ear.safety.killed or self._refusals() >= FLATTEN_REFUSALS_MAX:
             self._stop.set()
         return self.finished
+
+    def _refusals(self) -> int:
+        assert isinstance(self.ear, RealOrders)
+        return sum(desk.counts.get(f"cause {cause}", 0) for desk in self.ear.desks.values() for cause in IN_VAIN)
 
     async def _pull_quotes(self) -> None:
         ear = self.ear
@@ -120,9 +128,14 @@ class FlattenSession(Session):
         why = ""
         if killed:
             why = f"; trading was stopped ({STOP_NAMES.get(self.ear.safety.why, '?')})"
+        elif self._refusals():
+            causes = [c for c in IN_VAIN if any(f"cause {c}" in desk.counts for desk in self.ear.desks.values())]
+            why = f"; the venue refuses its orders ({', '.join(causes)})"
         elif not all(desk.gateway.ready for desk in self.ear.desks.values()):
             why = "; the venue's account cannot be reached"
-        orders = f"the end of orders was not heard ({rest}), so look at the venue" if rest else "none of its orders rests"
+        orders = (
+            f"the end of orders was not heard ({rest}), so look at the venue" if rest else "none of its orders rests"
+        )
         return f"{self.out}: not flat{why}: {held} is held by its fills, {orders}; run it again"
 
     def fills(self) -> Iterator[tuple[Instrument, int, int, int, int]]:

@@ -43,7 +43,7 @@ from pinnacle.instrument import Instrument
 from pinnacle.limits import FLATTEN_PACE_S, FLATTEN_REFUSALS_MAX, PRICE_TICKS_MAX, REAL_STOP_S_MAX, TICK_S
 from pinnacle.run.cancel_all import Place, Sweep, instruments_of
 from pinnacle.run.connections import FeedConnection
-from pinnacle.run.flatten import too_small
+from pinnacle.run.flatten import IN_VAIN, too_small
 from pinnacle.run.gateway_connection import GatewayConnection
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
@@ -54,8 +54,6 @@ from pinnacle.venues.venues import gateway_of, venue
 
 _LOOK_S = 0.02
 _BPS = 10_000
-# Causes of a refusal that waiting does not mend.
-_IN_VAIN = ("funds", "price_filter", "qty_filter", "notional_filter")
 
 
 @dataclass
@@ -245,7 +243,7 @@ class _Flattening:
         return f"{self._for_s:g} s are over"
 
     def _refusals(self) -> int:
-        return sum(self._desk.counts.get(f"cause {cause}", 0) for cause in _IN_VAIN)
+        return sum(self._desk.counts.get(f"cause {cause}", 0) for cause in IN_VAIN)
 
     def _words(self) -> str:
         """What the venue said last in refusing, if it did."""
