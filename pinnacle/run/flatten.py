@@ -19,6 +19,7 @@ import numpy as np
 from pinnacle.config_live import VenueAddress
 from pinnacle.errors import DiskError, LogDamaged, OperatorError, PinnacleError
 from pinnacle.event import LINK_DOWN, OPERATOR_PAUSE, ORDER_FILLED, STOP_NAMES
+from pinnacle.execution.compare import STRANGE
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import NO_PRICE
 from pinnacle.limits import FLATTEN_REFUSALS_MAX
@@ -53,6 +54,7 @@ class FlattenSession(Session):
 
     records_before: int = -1
     finished: bool = False
+    _reached: bool = False
 
     def run(self) -> Manifest:
         try:
@@ -101,6 +103,7 @@ class FlattenSession(Session):
     async def _pull_quotes(self) -> None:
         ear = self.ear
         assert isinstance(ear, RealOrders)
+        self._reached = all(desk.gateway.ready for desk in ear.desks.values())
         if not self.finished and not ear.safety.killed:
             self._operator(OPERATOR_PAUSE)
 
@@ -119,24 +122,32 @@ class FlattenSession(Session):
         return found
 
     def outcome(self) -> str:
-        """Why it is not flat, "" if it is."""
+        """Why it is not flat, or not for certain; "" if it is."""
         assert isinstance(self.ear, RealOrders)
-        rest, killed = self.ear.open_orders(), self.ear.safety.killed
+        desks, rest = list(self.ear.desks.values()), self.ear.open_orders()
         if self.finished and not rest:
-            return ""
+            strange = sum(desk.counts.get(STRANGE, 0) for desk in desks)
+            if not strange:
+                return ""
+            return (
+                f"{self.out}: flat by its log, but fills of orders that it does not know were found ({strange}), made "
+                f"by hand or lost with the log's end in a power cut; look at the venue: {_by_hand(self.instruments)}"
+            )
         held = ", ".join(_text(one) for one in self.left() if one.lots) or "nothing"
-        why = ""
-        if killed:
-            why = f"; trading was stopped ({STOP_NAMES.get(self.ear.safety.why, '?')})"
-        elif self._refusals():
-            causes = [c for c in IN_VAIN if any(f"cause {c}" in desk.counts for desk in self.ear.desks.values())]
-            why = f"; the venue refuses its orders ({', '.join(causes)})"
-        elif not all(desk.gateway.ready for desk in self.ear.desks.values()):
-            why = "; the venue's account cannot be reached"
         orders = (
             f"the end of orders was not heard ({rest}), so look at the venue" if rest else "none of its orders rests"
         )
-        return f"{self.out}: not flat{why}: {held} is held by its fills, {orders}; run it again"
+        return f"{self.out}: not flat{self._cause()}: {held} is held by its fills, {orders}; run it again"
+
+    def _cause(self) -> str:
+        assert isinstance(self.ear, RealOrders)
+        desks = list(self.ear.desks.values())
+        if self.ear.safety.killed:
+            return f"; trading was stopped ({STOP_NAMES.get(self.ear.safety.why, '?')})"
+        if self._refusals():
+            causes = [one for one in IN_VAIN if any(f"cause {one}" in desk.counts for desk in desks)]
+            return f"; the venue refuses its orders ({', '.join(causes)})"
+        return "" if self._reached else "; the venue's account could not be reached"
 
     def fills(self) -> Iterator[tuple[Instrument, int, int, int, int]]:
         """(instrument, side, lots, price_ticks, fee_units) of what was filled since it began, out of the log, with what
@@ -194,7 +205,7 @@ def prepare_flatten(
 def _by_hand(instruments: list[Instrument]) -> str:
     """What can be done without the log."""
     one = f"{instruments[0].venue} {instruments[0].symbol}" if instruments else "VENUE SYMBOL"
-    return f"without this log: pinnacle flatten {one} --position QTY, with the QTY that the venue shows"
+    return f"without the log: pinnacle flatten {one} --position QTY, with the QTY that the venue shows"
 
 
 def _text(one: Left) -> str:

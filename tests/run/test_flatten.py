@@ -23,6 +23,7 @@ from pinnacle import event as e
 from pinnacle.log.manifest import read_manifest
 from pinnacle.log.reader import LogReader
 from pinnacle.run.flatten_position import Best, limit_ticks
+from pinnacle.run.serve import Client
 from tests.cli.command import ROOT, command, edit_manifest, pinnacle, ran, refused
 from tests.run.served import Served, served
 
@@ -95,7 +96,7 @@ def records_of(run: Path) -> np.ndarray:
     return np.concatenate(list(LogReader(run).records()))
 
 
-@pytest.mark.parametrize("end", ["killed", "stopped", "raised"])
+@pytest.mark.parametrize("end", ["killed", "torn", "stopped", "raised"])
 def test_a_dead_session_is_flattened_in_its_own_log(tmp_path: Path, unlock: Any, end: str) -> None:
     """However a session died holding something: it is flat by the exchange's books, nothing of it rests, what others
     have is untouched, and the one log replays; its strategy's file is not needed."""
@@ -146,6 +147,13 @@ def test_a_dead_session_is_flattened_in_its_own_log(tmp_path: Path, unlock: Any,
             torn(run)
         strategy.write_text("raise RuntimeError('this is why it died')")
         others = house.open(OTHER)
+        if end == "torn":
+            # The venue tells of those fills no more than its own number of the order: they cannot be told from others'.
+            said = pinnacle("flatten", run, "--i-understand", *options)
+            assert said.code == 4 and "fills of orders that it does not know" in said.err and house.open() == []
+            words = ["flatten", "binance", "BTCUSDT", "--i-understand", *house.at, *options, "--position", "0.001"]
+            assert "sold 0.00100 BTCUSDT for 59.98 USDT" in ran(*words).out and house.net_lots() == 0
+            return
         said = ran("flatten", run, "--i-understand", *options)
         assert "sold 0.00100 BTCUSDT for 59.98 USDT in 1 fill" in said.out and "flat " in said.out
         assert house.net_lots() == 0 and house.open() == [] and house.open(OTHER) == others
@@ -157,8 +165,6 @@ def test_a_dead_session_is_flattened_in_its_own_log(tmp_path: Path, unlock: Any,
         )[-1]
         placed = records[said_last:][records[said_last:]["kind"] == e.PLACE]
         assert placed.size and (placed["flags"] == e.IOC | e.REDUCE).all() and (placed["side"] == e.SELL).all()
-        found = (records["kind"] == e.RECONCILED) & (records["aux"] == e.DIFFERENCE_FILL)
-        assert found.any() == (end == "torn")
         ids = records["aux"][records["kind"] == e.FILL_ID].tolist()
         assert sorted(ids) == sorted(fill.id for fill in house.fills()) and len(set(ids)) == len(ids)
 
@@ -204,8 +210,7 @@ def test_a_session_that_cannot_be_reached_is_left_as_it_was(tmp_path: Path) -> N
 
 
 # --- by what a person says --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("venue", SYMBOLS)
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("venue", "sign"), [("binance", 1), ("bitstamp", -1), ("coinbase", 1)])
 def test_a_position_is_taken_off_without_a_log(unlock: Any, venue: str, sign: int) -> None:
     """Every order of the account on the symbol is cancelled, QTY is traded to the lot, within the price that is
     allowed, and what the book does not take is left, and said."""
@@ -229,18 +234,31 @@ def test_a_position_is_taken_off_without_a_log(unlock: Any, venue: str, sign: in
         assert house.net_lots() == side * 700 and house.open() == [] and house.open(OTHER) == [others]
 
 
-def test_no_unknown_outcome_makes_it_trade_more_than_it_was_told(unlock: Any) -> None:
-    """Answers are lost and requests fail: what it says it traded is what the exchange has, never above QTY."""
-    options = unlock("binance")
-    with quiet(faults=["lost_ack=0.25", "http_5xx=0.1"]) as house:
-        for k in range(40):
-            house.place(e.BUY, 100, BID - k)
-        said = pinnacle(
-            "flatten", "binance", "BTCUSDT", "--i-understand", *house.at, *options, "--position", "0.02", "--for", "40"
-        )
-        traded = [line.split()[2] for line in said.out.splitlines() if line.startswith("fill ")]
-        assert -house.net_lots() == sum(round(Decimal(one) * 100_000) for one in traded) <= 2_000
-        assert house.open() == [] and (said.code == 0) == (house.net_lots() == -2_000), said.err
+def test_no_unknown_outcome_makes_it_trade_more_than_it_was_told(unlock: Any, monkeypatch: Any) -> None:
+    """An order that never arrives and one whose answer and fills are never told: each is asked about before another one
+    is sent, and what is sold in the end is QTY, as it says."""
+    options, places = unlock("binance"), []
+    receive = Client.received
+
+    def received(self: Client, message: bytes) -> None:
+        if b"order.place" not in message:
+            receive(self, message)
+            return
+        places.append(json.loads(message)["params"]["quantity"])
+        if len(places) == 1:
+            return
+        if len(places) == 2:
+            self._desk.faults.ask("lost_ack")
+        receive(self, message)
+
+    monkeypatch.setattr(Client, "received", received)
+    with quiet() as house:
+        house.place(e.BUY, 1_200, BID)
+        house.place(e.BUY, 5_000, DEEP)
+        words = ["flatten", "binance", "BTCUSDT", "--i-understand", *house.at, *options]
+        said = ran(*words, "--position", "0.02", "--for", "60")
+        assert house.net_lots() == -2_000 and house.open() == []
+        assert places == ["0.02000", "0.02000"] and "sold 0.02000 BTCUSDT" in said.out
 
 
 def test_what_cannot_be_begun_is_refused_and_nothing_is_sent(unlock: Any) -> None:
