@@ -17,6 +17,7 @@ from pinnacle.commands import screen
 from pinnacle.commands.cancel_all import cancel_all, watchdog
 from pinnacle.commands.data import data
 from pinnacle.commands.doctor import doctor
+from pinnacle.commands.flatten import flatten
 from pinnacle.commands.keys import keys
 from pinnacle.commands.listen import with_listen
 from pinnacle.commands.live import live
@@ -270,7 +271,7 @@ def report(run: Path, as_json: bool) -> None:
         click.echo(f"\nreport  {screen.shown(run / 'report.html')}")
 
 
-for _command in (data, doctor, keys, live, log, record, with_listen(simulate), cancel_all, watchdog):
+for _command in (data, doctor, keys, live, log, record, with_listen(simulate), cancel_all, flatten, watchdog):
     main.add_command(_command)
 
 

@@ -304,6 +304,13 @@ REAL_STOP_S_MAX = 15.0
 LEAVE_S_MAX = 2.0
 # How long `pinnacle cancel-all` tries until the venue shows no order.
 CANCEL_ALL_S_MAX = 60.0
+# How long `pinnacle flatten` tries unless it is told otherwise, and the most it may be told.
+FLATTEN_S = 60.0
+FLATTEN_S_MAX = 86_400.0
+# Between two of its orders where no engine paces them: a book that has nobody at the price is not asked at full speed.
+FLATTEN_PACE_S = 0.2
+# Refusals that no waiting mends (funds, filters) after which it gives up.
+FLATTEN_REFUSALS_MAX = 3
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
 WATCHDOG_AFTER_S = 10.0
 # How long `pinnacle keys test --online` waits for what a venue says of a key: a connection, its token and one question.

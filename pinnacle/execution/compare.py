@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _AGAIN_NS = 1_000_000_000
 IDLE, LOOKING, FILLS = 0, 1, 2
+# Fills since the comparison before of orders that the log does not know: by hand, or of an end of the log that a power
+# cut took, where the venue tells of a fill no more than its own number of the order.
+STRANGE = "fill of no order here"
 
 
 class Comparison:
@@ -144,6 +147,8 @@ class Comparison:
             if order_id is not None and one.trade_id not in counted:
                 desk.difference(DIFFERENCE_FILL, followed, order_id, ts_ns)
                 desk.fill(one, order_id, ts_ns)
+            elif order_id is None and one.trade_id > desk.memory.watermark.get(index, 0):
+                desk.counts[STRANGE] = desk.counts.get(STRANGE, 0) + 1
         if ids:
             listed = set(ids)
             for trade_id in counted.between(max(1, self._first[index], min(ids)), max(ids)):
