@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from pinnacle import __version__
+from pinnacle import __version__, interrupt
 from pinnacle.commands import screen
 from pinnacle.commands.cancel_all import cancel_all, watchdog
 from pinnacle.commands.data import data
 from pinnacle.commands.doctor import doctor
+from pinnacle.commands.flatten import flatten
 from pinnacle.commands.keys import keys
 from pinnacle.commands.listen import with_listen
 from pinnacle.commands.live import live
@@ -25,40 +26,28 @@ from pinnacle.commands.record import record
 from pinnacle.commands.simulate import simulate
 from pinnacle.errors import OperatorError, PinnacleError
 
-_INTERRUPTED = 130
-
 
 class _Group(click.Group):
-    """Turns an error that a person can act on into one line and an exit code."""
+    """Turns an error that a person can act on, and Ctrl-C, into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except PinnacleError as error:
-            click.secho(f"error: {error}", fg="red", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.secho("interrupted: what was written is marked as partial", fg="yellow", err=True)
-            ctx.exit(_INTERRUPTED)
-        except RuntimeError as error:
-            # Ctrl-C while a library is being imported comes out as the library's own failure.
-            if not _was_interrupted(error):
+        with interrupt.written_down():
+            try:
+                return super().invoke(ctx)
+            except (click.exceptions.Exit, click.ClickException):
                 raise
-            click.secho("interrupted: nothing was begun yet", fg="yellow", err=True)
-            ctx.exit(_INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of our output has gone, as `head` does; what is left unsaid is no error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(1)
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether a Ctrl-C is among the causes of an error."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+            except BrokenPipeError:
+                # The reader of our output has gone, as `head` does; what is left unsaid is no error.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                ctx.exit(1)
+            except (Exception, KeyboardInterrupt) as error:
+                if interrupt.is_behind(error):
+                    click.secho("interrupted: what was written is marked as partial", fg="yellow", err=True)
+                    ctx.exit(interrupt.EXIT_CODE)
+                if not isinstance(error, PinnacleError):
+                    raise
+                click.secho(f"error: {error}", fg="red", err=True)
+                ctx.exit(error.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -191,8 +180,8 @@ def optimize(
     try:
         with screen.search_progress(silent) as search.progress:
             summary = search.optimize()
-    except KeyboardInterrupt:
-        if (search.run.out / "study.json").exists():
+    except BaseException as error:
+        if interrupt.is_behind(error) and (search.run.out / "study.json").exists():
             screen.note(
                 f"what was judged is kept; run the same again with --out {screen.shown(search.run.out)} to go on"
             )
@@ -282,7 +271,7 @@ def report(run: Path, as_json: bool) -> None:
         click.echo(f"\nreport  {screen.shown(run / 'report.html')}")
 
 
-for _command in (data, doctor, keys, live, log, record, with_listen(simulate), cancel_all, watchdog):
+for _command in (data, doctor, keys, live, log, record, with_listen(simulate), cancel_all, flatten, watchdog):
     main.add_command(_command)
 
 
@@ -298,8 +287,8 @@ def _sweep(said: dict[str, Any], workers: int, ray: str, report: bool, as_json: 
     try:
         with screen.run_progress(silent) as sweep.progress:
             told = sweep.run()
-    except KeyboardInterrupt:
-        if (sweep.out / "sweep.json").exists():
+    except BaseException as raised:
+        if interrupt.is_behind(raised) and (sweep.out / "sweep.json").exists():
             screen.note(f"finished runs are kept; run the same again with --out {screen.shown(sweep.out)} to go on")
         raise
     if as_json:

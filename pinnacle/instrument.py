@@ -56,17 +56,12 @@ class Instrument:
     @property
     def money_digits(self) -> int:
         """One money unit is 10^-money_digits of quote currency; tick * lot * contract is a whole number of them."""
-        ticklot = (self.tick * self.lot * self.contract).normalize()
-        exact = max(0, -int(ticklot.as_tuple().exponent))
-        digits = max(exact, MONEY_DIGITS_MIN)
-        while digits > exact and _MONEY_RANGE * 10**digits > CASH_UNITS_MAX:
-            digits -= 1
-        return digits
+        return _money_of(self.tick, self.lot, self.contract)[0]
 
     @property
     def units_per_ticklot(self) -> int:
         """Money units that one lot changes in value when the price moves by one tick."""
-        return int(self.tick * self.lot * self.contract * 10**self.money_digits)
+        return _money_of(self.tick, self.lot, self.contract)[1]
 
     def money(self, units: int) -> Decimal:
         """Money units as quote currency, exact."""
@@ -91,9 +86,8 @@ class Instrument:
             # As a fraction it would be an integer of as many digits.
             raise HistoryError(f"{self.name}: {noun} {text[:40]!r} is beyond any market's numbers")
         # Decimal division rounds to the context's 28 digits, whole numbers do not.
-        over, under = value.as_integer_ratio()
-        step_over, step_under = _ratio(step)
-        steps, rest = divmod(over * step_under, under * step_over)
+        (above, below), (step_above, step_below) = value.as_integer_ratio(), step.as_integer_ratio()
+        steps, rest = divmod(above * step_below, below * step_above)
         if rest:
             raise HistoryError(
                 f"{self.name}: {noun} {text} is not a multiple of the {step_name} {step}; "
@@ -123,15 +117,21 @@ def decimal_of(text: str, what: str) -> Decimal:
     return value
 
 
-@lru_cache(maxsize=256)
-def _ratio(step: Decimal) -> tuple[int, int]:
-    """A step as a fraction, worked out once."""
-    return step.as_integer_ratio()
+@lru_cache(1 << 12)
+def _money_of(tick: Decimal, lot: Decimal, contract: Decimal) -> tuple[int, int]:
+    """(money_digits, units_per_ticklot): asked for with every order and fill, and the same for ever."""
+    ticklot = tick * lot * contract
+    exact = max(0, -int(ticklot.normalize().as_tuple().exponent))
+    digits = max(exact, MONEY_DIGITS_MIN)
+    while digits > exact and _MONEY_RANGE * 10**digits > CASH_UNITS_MAX:
+        digits -= 1
+    return digits, int(ticklot * 10**digits)
 
 
-@lru_cache(maxsize=256)
-def _digits(step: str) -> tuple[int, int]:
-    """(decimals of a step as written, the step in units of the last of them)."""
+@lru_cache(1 << 12)
+def _step_of(step: str) -> tuple[int, int]:
+    """(digits behind the point, the step in units of the last of them).  By its text: 0.1 and 0.10 are the same number,
+    and written differently."""
     one = Decimal(step)
     digits = max(0, -int(one.as_tuple().exponent))
     return digits, int(one.scaleb(digits))
@@ -139,7 +139,7 @@ def _digits(step: str) -> tuple[int, int]:
 
 def _plain(step: Decimal, count: int) -> str:
     """count * step, exact, without an exponent."""
-    digits, whole = _digits(str(step))
-    scaled = whole * int(count)
+    digits, unit = _step_of(str(step))
+    scaled = unit * int(count)
     sign, body = ("-" if scaled < 0 else ""), str(abs(scaled)).rjust(digits + 1, "0")
     return f"{sign}{body[:-digits]}.{body[-digits:]}" if digits else f"{sign}{body}"

@@ -158,6 +158,8 @@ HTTP_S_MAX = 15.0
 # Back-off between attempts.  Venues ban addresses for some hundred attempts in five minutes (Binance: 300).
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 30.0
+# Between two looks whether what a connection needs first (a key asked for by HTTP) has come.
+HEADERS_AGAIN_S = 0.05
 CONNECTIONS_IN_WINDOW_MAX = 60
 CONNECTIONS_WINDOW_S = 300.0
 # A connection that held so long has not failed when it ends.
@@ -302,5 +304,23 @@ REAL_STOP_S_MAX = 15.0
 LEAVE_S_MAX = 2.0
 # How long `pinnacle cancel-all` tries until the venue shows no order.
 CANCEL_ALL_S_MAX = 60.0
+# How long `pinnacle flatten` tries unless it is told otherwise, and the most it may be told.
+FLATTEN_S = 60.0
+FLATTEN_S_MAX = 86_400.0
+# Between two of its orders where no engine paces them: a book that has nobody at the price is not asked at full speed.
+FLATTEN_PACE_S = 0.2
+# Refusals that no waiting mends (funds, filters) after which it gives up.
+FLATTEN_REFUSALS_MAX = 3
 # How long the watchdog waits for a session's answer before it takes it for dead, unless it is told otherwise.
 WATCHDOG_AFTER_S = 10.0
+# How long `pinnacle keys test --online` waits for what a venue says of a key: a connection, its token and one question.
+KEY_TEST_S_MAX = 20.0
+# How far ahead of the time nonces may run where another machine has used greater ones of the same key: no clock that
+# anybody trades by is further off than a day.
+NONCE_AHEAD_NS_MAX = 86_400_000_000_000
+# How often a process tries for the lock of a key's nonces before it goes on without: another one holds it for some
+# microseconds, and one that was stopped while it did must not stop this one.
+NONCE_LOCK_TRIES = 50
+# Lines a minute about one kind of thing that a venue says; a refusal of every order would fill the disk.
+TROUBLES_MAX = 5
+TROUBLE_NS = 60_000_000_000

@@ -1,4 +1,4 @@
-"""Where the tests find recordings that may not be shipped, and how they skip without them."""
+"""What all tests share: the seed of what they draw, and recordings that may not be shipped, with how they skip."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# How long an example takes depends on what else the machine does, and says nothing about the code.
-settings.register_profile("pinnacle", deadline=None)
+pytest_plugins = ("tests.too_long",)
+
+# How long an example takes depends on what else the machine does, and says nothing about the code.  Examples are the
+# same in every run, unless PINNACLE_SEED is set, and then others in each.
+settings.register_profile("pinnacle", deadline=None, derandomize="PINNACLE_SEED" not in os.environ)
 settings.load_profile("pinnacle")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every process they start would as well.
@@ -18,6 +21,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Of whatever a test draws: always the same, so that a run can be repeated; PINNACLE_SEED explores others."""
+    seed = int(os.environ.get("PINNACLE_SEED", "1"))
+    print(f"PINNACLE_SEED={seed}")
+    return seed
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "pinnacle"
 
 # A part is a package or a module directly under pinnacle/; "" is pinnacle itself, which says its version.
 RANKS = {
-    "": 0, "errors": 0, "limits": 0,
+    "": 0, "errors": 0, "limits": 0, "interrupt": 0,
     "event": 1, "instrument": 1,
     "config_live": 2, "config_optimize": 2, "config_simulate": 2, "kernels": 2, "log": 2, "fix": 2, "transport": 2,
     "vault": 2,
@@ -27,6 +27,7 @@ RANKS = {
     "sweep": 7,
     "commands": 8,
     "cli": 9,
+    "__main__": 10,
 }  # fmt: skip
 
 # Siblings that meet all the same, each with its reason.

@@ -49,10 +49,10 @@ def cancel_all(
     from pinnacle.run.cancel_all import cancel_all as sweep
     from pinnacle.transport.websocket import Route
 
-    places = _places(what, symbols)
+    found = places(what, symbols)
     vault = open_keys(path, password_file, password_fd)[0]
-    for place in places:
-        count = sweep(_with_key(place, vault, name, websocket, rest), Route(), _say)
+    for place in found:
+        count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
         click.secho(f"{place.name}: {count} cancelled, none is left", fg="green")
     vault.wipe()
 
@@ -102,9 +102,9 @@ def watchdog(
             first, done = looked_s < heard_s, True
             if first:
                 click.secho(f"no answer for {after_s:g} s: cancelling", fg="red")
-            for place in _places(str(run), ()):
+            for place in places(str(run), ()):
                 try:
-                    count = sweep(_with_key(place, vault, name, websocket, rest), Route(), _say)
+                    count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
                     if count or first:
                         click.echo(f"{place.name}: {count} cancelled, none is left")
                 except PinnacleError as error:
@@ -115,7 +115,7 @@ def watchdog(
         time.sleep(min(1.0, after_s / 4))
 
 
-def _places(what: str, symbols: tuple[str, ...]) -> list[Place]:
+def places(what: str, symbols: tuple[str, ...]) -> list[Place]:
     """Where to look, without a key yet: the venues of a session, or one venue and its symbols."""
     from pinnacle.log.manifest import instruments_of, read_manifest
     from pinnacle.run.cancel_all import Place
@@ -131,30 +131,29 @@ def _places(what: str, symbols: tuple[str, ...]) -> list[Place]:
             raise OperatorError(f"{what}: is a session of mode {manifest.mode}, which has no real orders")
         listed = instruments_of(manifest.instruments)
         given = manifest.config.get("live", {}).get("venues", {})
-        places = []
+        found = []
         for one in dict.fromkeys(instrument.venue for instrument in listed):
             own, public = given.get(one, {}), gateway_address(one)
             address = type(public)(own.get("websocket") or public.websocket, own.get("rest") or public.rest)
             mine = tuple(each for each in listed if each.venue == one)
-            places.append(Place(one, (), address, address, nobody, manifest.run_id, mine))
-        return places
+            found.append(Place(one, (), address, address, nobody, manifest.run_id, mine))
+        return found
     if not symbols:
         raise OperatorError(f"{what}: is no session's folder; a venue wants the symbols whose orders are cancelled")
     return [Place(what, symbols, gateway_address(what), venue(what).ADDRESS, nobody)]
 
 
-def _with_key(place: Place, vault: Vault, name: str, websocket: str, rest: str) -> Place:
+def with_key(place: Place, vault: Vault, name: str, websocket: str, rest: str) -> Place:
+    """The same with what signs there, and other addresses where they are given."""
     from dataclasses import replace
 
-    from pinnacle.run.real_orders import Account
-    from pinnacle.venues.credentials import signer
+    from pinnacle.run.real_orders import account_of
 
     key = vault.key(place.name, name)
-    account = Account(key.api_key, signer(place.name, key.secret.reveal())[1], key.passphrase.reveal())
     kind = type(place.address)
     return replace(
         place,
-        account=account,
+        account=account_of(key, vault.path),
         address=kind(websocket or place.address.websocket, rest or place.address.rest),
         public=kind(websocket or place.public.websocket, rest or place.public.rest),
     )

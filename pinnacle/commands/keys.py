@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pinnacle.errors import OperatorError
+from pinnacle.errors import OperatorError, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pinnacle.vault.secret import Secret
-    from pinnacle.vault.vault import Vault
+    from pinnacle.vault.vault import Credential, Vault
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 _UNLOCKING = "--password-file or --password-fd"
@@ -77,9 +77,9 @@ def add(
 ) -> None:
     """Add a key of VENUE under NAME; the first one makes the vault.
 
-    VENUE is binance, bitstamp, coinbase (Exchange), coinbase-advanced, gemini or kraken.  The key is asked for, or read
-    from --fields (the file that Coinbase offers for download will do).  A key for reading needs no right to trade: give
-    it none at the venue.
+    VENUE is binance (spot), binance-usdm (futures: the same key may serve both, added under each), bitstamp, coinbase
+    (Exchange), coinbase-advanced, gemini or kraken.  The key is asked for, or read from --fields (the file that
+    Coinbase offers for download will do).  A key for reading needs no right to trade: give it none at the venue.
     """
     from pinnacle.vault.vault import Credential, changing, check_name, create_vault, open_vault
     from pinnacle.venues.credentials import handed_out
@@ -133,26 +133,31 @@ def list_(as_json: bool, path: Path | None, password_file: Path | None, password
 @keys.command()
 @click.argument("venue", required=False)
 @click.argument("name", required=False)
-@click.option("--online", is_flag=True, help="Ask the venue; not possible yet.")
+@click.option("--online", is_flag=True, help="Ask the venue: one signed question, no order.")
+@click.option("--websocket", default="", help="With --online: address of the private websocket, for a local exchange.")
+@click.option("--rest", default="", help="Its REST address.")
 @unlocking
 def test(
     venue: str | None,
     name: str | None,
     online: bool,
+    websocket: str,
+    rest: str,
     path: Path | None,
     password_file: Path | None,
     password_fd: int | None,
 ) -> None:
-    """Try whether keys can be read and sign: all, those of VENUE, or one.  The venue is not asked.
+    """Try whether keys can be read and sign: all, those of VENUE, or one.
 
-    Exit 0 if all can, 2 if one cannot.
+    With --online each venue is asked what the account holds, and what it says is said: the key works, or which of
+    secret, rights, address and clock is wrong.  No order is placed or touched.
+
+    Exit 0 if all can, 2 if one cannot, 4 if a venue did not answer.
     """
     from pinnacle.venues.credentials import trial
 
-    if online:
-        raise OperatorError(
-            "--online: this pinnacle cannot ask a venue about a key yet; leave it out for the local test"
-        )
+    if (websocket or rest) and not (online and venue):
+        raise OperatorError("--websocket and --rest are for one VENUE that is asked: name it, and add --online")
     vault = open_keys(path, password_file, password_fd)[0]
     if venue and name:
         chosen = [vault.key(venue, name)]
@@ -168,9 +173,33 @@ def test(
         except OperatorError as error:
             failed.append(key.label)
             click.secho(f"{key.label}  {error}", fg="red")
-    click.echo("tested here only: whether the venue knows a key, and what it may do there, was not asked")
+    if not online:
+        click.echo("tested here only: whether the venue knows a key, and what it may do there, was not asked")
+    silent: list[str] = []
+    if online:
+        silent = _tried_online([key for key in chosen if key.label not in failed], vault, websocket, rest, failed)
     if failed:
         raise OperatorError(f"{len(failed)} of {len(chosen)} keys cannot be used: {', '.join(failed)}")
+    if silent:
+        raise VenueError(f"{len(silent)} of {len(chosen)} keys could not be tried: {', '.join(silent)}")
+
+
+def _tried_online(chosen: list[Credential], vault: Vault, websocket: str, rest: str, failed: list[str]) -> list[str]:
+    """Ask the venues, and say what each says; refused keys are added to `failed`, those without an answer returned."""
+    from pinnacle.run.key_online import try_key
+    from pinnacle.run.real_orders import account_of
+    from pinnacle.transport.websocket import Route
+    from pinnacle.venues.venues import gateway_address
+
+    silent: list[str] = []
+    for key in chosen:
+        public = gateway_address(key.venue)
+        address = type(public)(websocket or public.websocket, rest or public.rest)
+        verdict = try_key(key.venue, account_of(key, vault.path), address, Route())
+        click.secho(f"{key.label}  {verdict.text}", fg="green" if verdict.good else "red")
+        if not verdict.good:
+            (failed if verdict.reached else silent).append(key.label)
+    return silent
 
 
 @keys.command()

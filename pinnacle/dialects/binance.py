@@ -42,6 +42,7 @@ class Binance(Dialect):
     api_path: ClassVar[str] = "/ws-api/v3"
     fees_in = "received"
     quote = "USDT"
+    weight_minute: ClassVar[int] = WEIGHT_MINUTE
 
     # Of one connection of streams, and of one address.
     messages_second = 5
@@ -56,7 +57,7 @@ class Binance(Dialect):
         self.public, self.orders = Public(house, self.words), Orders(house, self.words)
         self.streams = self.streams_class(self.public, lambda kind: self.spoil(kind))
         self.user_events = UserEvents(self.words)
-        self._weight = Window(60 * SECOND_NS, WEIGHT_MINUTE)
+        self._weight = Window(60 * SECOND_NS, self.weight_minute)
         self._attempts = Window(300 * SECOND_NS, self.connections_5min)
         self._messages = Window(SECOND_NS, self.messages_second)
         self._refused: dict[str, int] = {}
@@ -147,7 +148,7 @@ class Binance(Dialect):
             self._banned_until_ns[peer] = now_ns + _BAN_NS
         raise Fail(
             -1003,
-            f"Too much request weight used; current limit is {WEIGHT_MINUTE} request weight per 1 MINUTE. "
+            f"Too much request weight used; current limit is {self.weight_minute} request weight per 1 MINUTE. "
             "Please use WebSocket Streams for live updates to avoid polling the API.",
             429,
         )

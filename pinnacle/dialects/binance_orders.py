@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from pinnacle import event as e
 from pinnacle.dialects.binance_words import MS, STP_DEFAULT, STP_MODES, ZERO, Fail, Words, amount, steps
@@ -68,15 +68,30 @@ def whole(params: Params, name: str, default: int | None = None, most: int = (1 
     return min(int(text), most)
 
 
+class Limit(NamedTuple):
+    """So many new orders of an account in a window; header: of answers, that says how many there were."""
+
+    interval: str
+    number: int
+    seconds: int
+    most: int
+    header: str
+
+
 class Orders:
-    """The methods by the house's means.  stop: told before each new order, may raise Fail (a limit, a fault)."""
+    """The methods by the house's means.  limits, refusals: of the market."""
+
+    limits: ClassVar[tuple[Limit, ...]] = (
+        Limit("SECOND", 10, 10, ORDERS_10S, "X-MBX-ORDER-COUNT-10S"),
+        Limit("DAY", 1, 86_400, ORDERS_DAY, "X-MBX-ORDER-COUNT-1D"),
+    )
+    refusals: ClassVar[dict[Why, tuple[int, str]]] = _SAID
 
     def __init__(self, house: House, words: Words) -> None:
         self.house, self.words = house, words
         self.now_ns = 0
         self._named = 0
-        self._ten_seconds = Window(10 * SECOND_NS, ORDERS_10S)
-        self._day = Window(86_400 * SECOND_NS, ORDERS_DAY)
+        self._windows = [(limit, Window(limit.seconds * SECOND_NS, limit.most)) for limit in self.limits]
 
     @property
     def skew_ns(self) -> int:
@@ -96,21 +111,18 @@ class Orders:
     # --- new orders -----------------------------------------------------------------------------------------------
     def order_count(self, account: Account) -> dict[str, str]:
         """Headers that say how many orders count against the limits."""
-        return {
-            "X-MBX-ORDER-COUNT-10S": str(self._ten_seconds.used(account.index, self.now_ns)),
-            "X-MBX-ORDER-COUNT-1D": str(self._day.used(account.index, self.now_ns)),
-        }
+        return {limit.header: str(window.used(account.index, self.now_ns)) for limit, window in self._windows}
 
     def filled(self, account: int) -> None:
         """An order of the account was filled for the first time: it counts no longer."""
-        self._ten_seconds.use(account, -1, self.now_ns)
-        self._day.use(account, -1, self.now_ns)
+        for _, window in self._windows:
+            window.use(account, -1, self.now_ns)
 
     def _count(self, account: Account) -> None:
-        if not self._ten_seconds.use(account.index, 1, self.now_ns):
-            raise Fail(-1015, f"Too many new orders; current limit is {ORDERS_10S} orders per 10 SECOND.", 429)
-        if not self._day.use(account.index, 1, self.now_ns):
-            raise Fail(-1015, f"Too many new orders; current limit is {ORDERS_DAY} orders per 1 DAY.", 429)
+        for limit, window in self._windows:
+            if not window.use(account.index, 1, self.now_ns):
+                every = f"{limit.number} {limit.interval}"
+                raise Fail(-1015, f"Too many new orders; current limit is {limit.most} orders per {every}.", 429)
 
     def _client_id(self, params: Params, name: str = "newClientOrderId") -> str:
         text = params.get(name, "")
@@ -183,9 +195,9 @@ class Orders:
         try:
             order = self.house.place(account.index, **read)
         except Refused as refused:
-            raise said(refused) from None
+            raise self.fail(refused) from None
         if order.end_reason == e.END_WOULD_CROSS:
-            raise Fail(*_SAID[Why.WOULD_CROSS])
+            raise Fail(*self.refusals[Why.WOULD_CROSS])
         return order
 
     def test(self, account: Account, params: Params) -> dict[str, Any]:
@@ -227,7 +239,7 @@ class Orders:
     def _cancel(self, order: Order | None, params: Params, name: str) -> dict[str, Any]:
         only = params.get("cancelRestrictions", "")
         if order is None or not order.live:
-            raise Fail(*_SAID[Why.UNKNOWN_ORDER])
+            raise Fail(*self.refusals[Why.UNKNOWN_ORDER])
         if (
             only
             and {"ONLY_NEW": order.filled_lots == 0, "ONLY_PARTIALLY_FILLED": order.filled_lots > 0}.get(only) is False
@@ -237,7 +249,7 @@ class Orders:
         try:
             self.house.cancel(order)
         except Refused as refused:
-            raise said(refused) from None
+            raise self.fail(refused) from None
         return self.cancelled(order)
 
     def cancelled(self, order: Order) -> dict[str, Any]:
@@ -256,9 +268,9 @@ class Orders:
         try:
             gone = self.house.cancel_all(account.index, k)
         except Refused as refused:
-            raise said(refused) from None
+            raise self.fail(refused) from None
         if not gone:
-            raise Fail(*_SAID[Why.UNKNOWN_ORDER])
+            raise Fail(*self.refusals[Why.UNKNOWN_ORDER])
         return [self.cancelled(order) for order in gone]
 
     def cancel_replace(self, account: Account, params: Params) -> dict[str, Any]:
@@ -312,7 +324,7 @@ class Orders:
         except Refused as refused:
             if order.client_id != before:
                 self.house.rename(order, before)
-            raise said(refused) from None
+            raise self.fail(refused) from None
         amended = self.words.order(order)
         executed = amended.pop("executedQty")
         amended.pop("cummulativeQuoteQty")
@@ -416,17 +428,14 @@ class Orders:
     def order_limits(self, account: Account, params: Params) -> list[dict[str, Any]]:
         """GET /api/v3/rateLimit/order."""
         return [
-            {"rateLimitType": "ORDERS", "interval": interval, "intervalNum": number, "limit": most,
+            {"rateLimitType": "ORDERS", "interval": limit.interval, "intervalNum": limit.number, "limit": limit.most,
              "count": window.used(account.index, self.now_ns)}
-            for interval, number, most, window in (
-                ("SECOND", 10, ORDERS_10S, self._ten_seconds), ("DAY", 1, ORDERS_DAY, self._day)
-            )
+            for limit, window in self._windows
         ]  # fmt: skip
+
+    def fail(self, refused: Refused) -> Fail:
+        """The house's refusal in the market's words."""
+        return Fail(*self.refusals.get(refused.why, (-2010, "Order was rejected.")))
 
 
 Method = Callable[[Account, Params], Any]
-
-
-def said(refused: Refused) -> Fail:
-    """The house's refusal in Binance's words."""
-    return Fail(*_SAID.get(refused.why, (-2010, "Order was rejected.")))

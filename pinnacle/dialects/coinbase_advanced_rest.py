@@ -84,7 +84,8 @@ class Rest:
                 accounts = [self._account(account, currency) for currency in self.house.digits]
                 return {"accounts": accounts, "has_next": False, "cursor": "", "size": len(accounts)}
             case "GET", ["orders", "historical", "batch"]:
-                return {"orders": self._list(account, params), "has_next": False, "cursor": "", "sequence": "0"}
+                orders, cursor = self._list(account, params)
+                return {"orders": orders, "has_next": bool(cursor), "cursor": cursor, "sequence": "0"}
             case "GET", ["orders", "historical", "fills"]:
                 return {"fills": self._fills(account, params), "cursor": ""}
             case "GET", ["orders", "historical", name]:
@@ -236,7 +237,8 @@ class Rest:
             "retail_portfolio_id": uuid_of(PROFILES, order.account),
         }  # fmt: skip
 
-    def _list(self, account: Account, params: Params) -> list[dict[str, Any]]:
+    def _list(self, account: Account, params: Params) -> tuple[list[dict[str, Any]], str]:
+        """A page of orders, newest first, and the cursor of the next: "" after the last."""
         names = params.get("product_ids", params.get("product_id", []))
         wanted = {self.instrument(name) for name in names}
         orders = [*self.house.ended_orders(account.index), *self.house.open_orders(account.index)]
@@ -245,7 +247,10 @@ class Rest:
         kept = [order for order in kept if not states or self.status(order) in states]
         kept = [order for order in kept if not ids or uuid_of(ORDERS, order.id) in ids]
         limit = min(whole(params, "limit", _PAGE), _PAGE) or _PAGE
-        return [self.order(order) for order in sorted(kept, key=lambda order: -order.id)[:limit]]
+        before = whole(params, "cursor", 0)
+        kept = sorted((order for order in kept if not before or order.id < before), key=lambda order: -order.id)
+        page = kept[:limit]
+        return [self.order(order) for order in page], str(page[-1].id) if len(kept) > limit else ""
 
     def _fills(self, account: Account, params: Params) -> list[dict[str, Any]]:
         names = params.get("product_ids", params.get("product_id", []))

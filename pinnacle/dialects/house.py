@@ -22,7 +22,7 @@ from pinnacle import event as e
 from pinnacle.dialects.market import Batch, Market, MarketEvent, QuietMarket, among
 from pinnacle.dialects.minutes import Minutes
 from pinnacle.dialects.orders import Account, Fill, Happened, Listing, Order, Refused, Status, Update, Why
-from pinnacle.dialects.till import Till, fee_of
+from pinnacle.dialects.till import Till
 from pinnacle.dialects.views import resting
 from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, EVENT
@@ -208,9 +208,9 @@ class House(Till):
         # Orders that no filter would let pass are the engine's to refuse; money is worked out for the others.
         sane = 0 < qty_lots <= listing.qty_max_lots and 0 <= price_ticks <= listing.price_max_ticks
         if sane:
-            self._filter(instrument, side, price_ticks, qty_lots)
+            self._filter(instrument, side, price_ticks, qty_lots, flags)
         need = self._need(order, qty_lots) if sane else 0
-        if need > self._free(order):
+        if need and need > self._free(order):
             raise Refused(Why.FUNDS)
         self._next_order_id += 1
         self._hold(order, need)
@@ -231,12 +231,12 @@ class House(Till):
         command["price_ticks"], command["qty_lots"], command["flags"] = price_ticks, open_lots, flags
         listing = self.listings[order.instrument]
         if 0 < open_lots <= listing.qty_max_lots and 0 < price_ticks <= listing.price_max_ticks:
-            self._filter(order.instrument, order.side, price_ticks, open_lots)
+            self._filter(order.instrument, order.side, price_ticks, open_lots, order.flags)
             was = order.price_ticks
             order.price_ticks = price_ticks
             need = self._need(order, open_lots)
             order.price_ticks = was
-            if need > self._free(order):
+            if need and need > self._free(order):
                 raise Refused(Why.FUNDS, order)
         refused = self._submit(order.instrument, command)
         if refused:
@@ -288,8 +288,9 @@ class House(Till):
         command["kind"], command["aux"] = e.MARKET_STATE, state
         self._submit(instrument, command)
 
-    def _filter(self, instrument: int, side: int, price_ticks: int, lots: int) -> None:
-        """The least quantity and value of an order; at its price, or the other side's best for a market order."""
+    def _filter(self, instrument: int, side: int, price_ticks: int, lots: int, flags: int) -> None:
+        """The least quantity and value of an order; at its price, or the other side's best for a market order.  What
+        can only reduce a position may be worth less."""
         listing = self.listings[instrument]
         if lots < listing.qty_min_lots:
             raise Refused(Why.QTY)
@@ -299,7 +300,8 @@ class House(Till):
                 return
             price_ticks = best[0][0]
         outside = not listing.price_min_ticks <= price_ticks <= listing.price_max_ticks
-        if not outside and price_ticks * lots * listing.instrument.units_per_ticklot < listing.notional_min_units:
+        worth = price_ticks * lots * listing.instrument.units_per_ticklot
+        if not outside and worth < listing.notional_min_units and not (self.leverage and flags & e.REDUCE):
             raise Refused(Why.NOTIONAL)
 
     def _participant(self, instrument: int, account: int) -> int:
@@ -443,29 +445,20 @@ class House(Till):
             trade += 1
         one = self.listings[order.instrument].instrument
         price, lots, maker = int(row["price_ticks"]), int(row["qty_lots"]), bool(row["flags"] & e.MAKER)
-        value, base = self.money(order.instrument, price, lots), self.base_units(order.instrument, lots)
-        rate = self.rates(order.account, order.instrument)[0 if maker else 1]
-        in_base = self.fees_in == "received" and order.side == BUY
-        currency = one.base if in_base else one.quote
-        fee = fee_of(base if in_base else value, rate)
-        balances = self.accounts[order.account - 1].balances
-        balances[one.base].total_units += order.side * base
-        balances[one.quote].total_units -= order.side * value
-        balances[currency].total_units -= fee
-        self.fees_taken[currency] += fee
+        fee, currency, won = self._book(order, price, lots, maker)
         order.filled_lots += lots
         order.value_units += price * lots * one.units_per_ticklot
-        order.fees[currency] = order.fees.get(currency, 0) + fee
         order.status = Status.FILLED if order.filled_lots == order.qty_lots else Status.PARTIAL
         fill = Fill(
             int(rows["aux"][trade]), order, order.side, price, lots, price * lots * one.units_per_ticklot, fee,
-            currency, maker, order.updated_ns,
+            currency, maker, order.updated_ns, won,
         )  # fmt: skip
         order.fills.append(fill)
         self._fills_of[order.account].append(fill)
         if order.status is Status.FILLED:
             self._forget(order)
-        elif order.flags & e.MARKET and order.side == BUY:
+        elif order.flags & e.MARKET and order.side == BUY and not self.leverage:
+            value = self.money(order.instrument, price, lots)
             self._hold(order, max(0, order.held_units - value - fee))
         else:
             self._hold(order, self._need(order, order.open_lots))

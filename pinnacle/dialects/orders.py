@@ -104,7 +104,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Fill:
     """One execution of an account's order.  id: the trade's, per instrument, the same that everyone hears.
-    value_units: money units of the instrument.  fee_units: of fee_currency, negative for a rebate."""
+    value_units: money units of the instrument.  fee_units: of fee_currency, negative for a rebate.  won_units: of the
+    quote currency, what closing a position brought, where trading is on margin."""
 
     id: int
     order: Order
@@ -116,6 +117,7 @@ class Fill:
     fee_currency: str
     maker: bool
     ts_ns: int
+    won_units: int = 0
 
 
 class Happened(Enum):
@@ -155,6 +157,29 @@ class Balance:
     @property
     def free_units(self) -> int:
         return self.total_units - self.held_units
+
+
+@dataclass(slots=True)
+class Position:
+    """What an account holds of an instrument where trading is on margin.  lots: below 0 when short.  cost_units: of the
+    quote currency, what those lots were bought or sold for."""
+
+    lots: int = 0
+    cost_units: int = 0
+
+    def trade(self, side: int, lots: int, value_units: int) -> int:
+        """Lots were bought or sold for so much; returns what that won of the quote currency, below 0 if it lost.
+
+        value_units is a whole number of units a lot.  Over a position's life what was won is exactly what was received
+        less what was paid, because the last lots closed take the rest of the cost with them.
+        """
+        held = abs(self.lots)
+        closed = min(lots, held) if self.lots * side < 0 else 0
+        closing_units = value_units // lots * closed
+        opened_units = self.cost_units * closed // held if closed else 0
+        self.cost_units += value_units - closing_units - opened_units
+        self.lots += side * lots
+        return side * (opened_units - closing_units)
 
 
 @dataclass(slots=True)

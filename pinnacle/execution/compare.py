@@ -17,6 +17,7 @@ from pinnacle.event import (
     DIFFERENCE_BUST,
     DIFFERENCE_FILL,
     DIFFERENCE_NONE,
+    KILL_REFUSED,
 )
 from pinnacle.limits import ANSWER_NS_MAX
 from pinnacle.venues.feed import Followed
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _AGAIN_NS = 1_000_000_000
 IDLE, LOOKING, FILLS = 0, 1, 2
+# Fills since the comparison before of orders that the log does not know: by hand, or of an end of the log that a power
+# cut took, where the venue tells of a fill no more than its own number of the order.
+STRANGE = "fill of no order here"
 
 
 class Comparison:
@@ -107,6 +111,8 @@ class Comparison:
         what, followed, at_ns = found
         if answer.cause:
             self._left.append((what, followed))
+            if answer.cause == "permission":
+                self._desk.safety.kill(KILL_REFUSED, ts_ns)
         elif what == ASK_OPEN:
             assert followed is not None
             self._open(answer, followed, at_ns, ts_ns)
@@ -141,6 +147,8 @@ class Comparison:
             if order_id is not None and one.trade_id not in counted:
                 desk.difference(DIFFERENCE_FILL, followed, order_id, ts_ns)
                 desk.fill(one, order_id, ts_ns)
+            elif order_id is None and one.trade_id > desk.memory.watermark.get(index, 0):
+                desk.counts[STRANGE] = desk.counts.get(STRANGE, 0) + 1
         if ids:
             listed = set(ids)
             for trade_id in counted.between(max(1, self._first[index], min(ids)), max(ids)):

@@ -224,6 +224,9 @@ class Desk:
             self._mind_switch(ts_ns)
             if said.what == "permission":
                 self.safety.kill(KILL_REFUSED, ts_ns)
+            elif said.what == "liquidation":
+                # The venue traded our position itself: what is held is not what the log says.
+                self.safety.kill(KILL_MISTAKE, ts_ns)
         else:
             assert isinstance(said, Balance)
 

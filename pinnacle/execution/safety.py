@@ -14,6 +14,7 @@ import numpy as np
 from pinnacle.event import (
     HOLD_OVER,
     LAST,
+    OPERATOR_FLATTEN,
     OPERATOR_KILL,
     OPERATOR_PAUSE,
     OPERATOR_RESUME,
@@ -35,6 +36,11 @@ class Safety:
         self._operator = OPERATOR_RESUME
         self._holds: dict[tuple[int, int], int] = {}  # (venue, HOLD_*) -> until
         self._told = False
+
+    @property
+    def wanted(self) -> int:
+        """OPERATOR_PAUSE, _RESUME or _FLATTEN: what the operator said last."""
+        return self._operator
 
     @property
     def held(self) -> bool:
@@ -60,6 +66,13 @@ class Safety:
         self._operator = kind
         if not self.killed and (kind == OPERATOR_PAUSE or not self._holds):
             self._say(kind, 0, ts_ns)
+
+    def reopen(self, ts_ns: int) -> None:
+        """Before the first event of a process that does nothing but take positions off: the operator's flatten is the
+        first thing said, and a kill in the log does not stop it, because the engine wants nothing else any more."""
+        assert not self.rows and not self._holds
+        self.killed, self.why, self._operator = False, 0, OPERATOR_FLATTEN
+        self._say(OPERATOR_FLATTEN, 0, ts_ns)
 
     def kill(self, reason: int, ts_ns: int) -> None:
         """Stop for good; said once."""

@@ -284,9 +284,13 @@ def symbols_in(text: str) -> list[str]:
     try:
         walk(json.loads(text), "", 0)
     except (ValueError, RecursionError):
-        streams = dict(parse_qsl(urlsplit(text).query)).get("streams", text if "/" not in text else "")
+        try:
+            asked = dict(parse_qsl(urlsplit(text).query))
+        except ValueError:
+            asked = {}  # no address at all
+        streams = asked.get("streams", text if "/" not in text else "")
         found = [one.partition("@")[0].upper() for one in streams.split("/") if "@" in one]
-    return list(dict.fromkeys(found))
+    return [one for one in dict.fromkeys(found) if one]
 
 
 def _words(url: str) -> frozenset[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from pinnacle import interrupt
 from pinnacle.errors import OperatorError, PinnacleError
 from pinnacle.kernels.jit import CODE_HASH
 from pinnacle.log.manifest import file_sha256
@@ -74,7 +75,7 @@ class Optimization:
                 # Derived, large, and made again in seconds.
                 shutil.rmtree(tape.folder, ignore_errors=True)
             except BaseException as error:
-                study.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                study.status = "interrupted" if interrupt.is_behind(error) else "failed"
                 raise
             finally:
                 study.ended = time.time()

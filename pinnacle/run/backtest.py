@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 import pinnacle
+from pinnacle import interrupt
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import write_snapshot
 from pinnacle.engine.strategy import Strategy, bind, quote_outside, raised
@@ -114,7 +115,7 @@ class Backtest:
             manifest.status = "complete"
         except BaseException as error:
             if manifest is not None:
-                manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                manifest.status = "interrupted" if interrupt.is_behind(error) else "failed"
                 manifest.informational.ended = now_text()
                 write_last(self.out, manifest)
             if isinstance(error, OSError):
@@ -216,7 +217,12 @@ class Backtest:
     def _drive(self, feed: Feed, manifest: Manifest) -> None:
         """Feed the drive and empty what it writes, until it ends."""
         # Reading begins before compiling or loading the kernels, which takes as long.
-        market = ReadAhead(feed.woven())
+        with closing(ReadAhead(feed.woven())) as market:
+            self._drive_through(market, feed, manifest)
+        self._tell_left_out(feed)
+
+    def _drive_through(self, market: ReadAhead[tuple[np.ndarray, np.ndarray]], feed: Feed, manifest: Manifest) -> None:
+        """Drive a market that is being read."""
         state = engine_state(self.config, self.instruments, self.strategy, self.where)
         venues, points = simulated_venue(self.config, self.instruments, self.where)
         quote = bind(self.strategy, len(state[0]["lane"]["own"]))
@@ -240,9 +246,6 @@ class Backtest:
             logbook.abandon()
             manifest.counts = _named_counts(counts, state, cursor)
             raise
-        finally:
-            market.close()
-        self._tell_left_out(feed)
         manifest.segments = logbook.finish()
         manifest.counts = _named_counts(counts, state, cursor)
         manifest.fingerprint = fingerprint_text(state)

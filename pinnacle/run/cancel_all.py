@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pinnacle.errors import OperatorError, VenueError
 from pinnacle.instrument import Instrument
 from pinnacle.limits import CANCEL_ALL_S_MAX
-from pinnacle.run.connections import fetch_text
 from pinnacle.run.gateway_connection import GatewayConnection
-from pinnacle.run.real_orders import Account
+from pinnacle.run.real_orders import Account, gateway_for
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
 from pinnacle.venues.client_id import ClientIds
 from pinnacle.venues.feed import Address, Followed
 from pinnacle.venues.gateway import Answer, Order, Standing
-from pinnacle.venues.venues import gateway_of, venue
+from pinnacle.venues.private.said import Note
+from pinnacle.venues.venues import venue
 
 _AGAIN_S = 0.5
 _NOBODY = "0" * 32
@@ -44,25 +44,43 @@ class Place:
 
 def cancel_all(place: Place, route: Route, say: Callable[..., None]) -> int:
     """Cancel and see that they are gone; returns how many were cancelled.  Raises VenueError if any still rests."""
-    return asyncio.run(_Sweep(place, route, say).run())
+    return asyncio.run(Sweep(place, route, say).run())
 
 
-class _Sweep:
-    """One go at it."""
+async def instruments_of(place: Place, http: Http) -> Sequence[Instrument]:
+    """The symbols of a place as its venue lists them.  Raises OperatorError for one that it does not, VenueError."""
+    protocol, wanted = venue(place.name), place.symbols
+    url = place.public.rest + protocol.instruments_path(wanted)
+    status, text = await http.call("GET", url)
+    if 400 <= status < 500:
+        said = text[:100].decode(errors="replace")
+        raise OperatorError(f"{place.name} lists no {' or '.join(wanted)} ({said}); see the venue's own list")
+    if status != 200:
+        said = text[:200].decode(errors="replace")
+        raise VenueError(f"{place.name}: {f'{url}: status {status}: {said}' if status else said}")
+    listed = {one.symbol: one for one in protocol.instruments(text)}
+    for symbol in wanted:
+        if symbol not in listed:
+            raise OperatorError(f"{place.name} lists no instrument {symbol}; see the venue's own list")
+    return [listed[symbol] for symbol in wanted]
 
-    def __init__(self, place: Place, route: Route, say: Callable[..., None]) -> None:
-        self._place, self._route, self._say = place, route, say
+
+class Sweep:
+    """One go at it, for_s seconds at most."""
+
+    def __init__(self, place: Place, route: Route, say: Callable[..., None], for_s: float = CANCEL_ALL_S_MAX) -> None:
+        self._place, self._route, self._say, self._for_s = place, route, say, for_s
         self._answers: dict[int, Answer] = {}
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
+        """How many were cancelled, once the venue shows none.  Raises VenueError."""
         place = self._place
         async with Http(self._route) as http:
-            found = await self._instruments(http)
+            found = place.instruments or await instruments_of(place, http)
             followed = [Followed(one, 0, k) for k, one in enumerate(found)]
             ids = ClientIds(place.run_id or _NOBODY)
-            account = place.account
-            self._gateway = gateway_of(place.name)(followed, ids, account.api_key, account.key, account.passphrase)
+            self._gateway = gateway_for(place.name, followed, ids, place.account)
             self._clock = Clock()
             line = self._line = GatewayConnection(
                 f"{place.name}/account", self._gateway, place.address, self._route, http, self._clock,
@@ -70,34 +88,21 @@ class _Sweep:
             )  # fmt: skip
             task = asyncio.create_task(line.connection.run())
             try:
-                return await asyncio.wait_for(self._sweep(followed), CANCEL_ALL_S_MAX)
+                return await asyncio.wait_for(self._sweep(followed), self._for_s)
             except TimeoutError:
                 raise VenueError(
-                    f"{place.name}: orders may rest after {CANCEL_ALL_S_MAX:.0f} s; look there, and cancel by hand"
+                    f"{place.name}: orders may rest after {self._for_s:.0f} s; look there, and cancel by hand"
                 ) from None
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _instruments(self, http: Http) -> Sequence[Instrument]:
-        if self._place.instruments:
-            return self._place.instruments
-        protocol, wanted = venue(self._place.name), self._place.symbols
-        listed = {
-            one.symbol: one
-            for one in protocol.instruments(
-                await fetch_text(http, self._place.public.rest + protocol.instruments_path(wanted))
-            )
-        }
-        for symbol in wanted:
-            if symbol not in listed:
-                raise OperatorError(f"{self._place.name} lists no instrument {symbol}; see the venue's own list")
-        return [listed[symbol] for symbol in wanted]
-
     def _heard(self, now_ns: int) -> None:
         for one in self._gateway.said:
             if isinstance(one, Answer):
                 self._answers[one.number] = one
+            elif isinstance(one, Note) and one.what == "permission":
+                self._fail(VenueError(f"{self._place.name}: refuses the key: {one.text}; orders may rest"))
         self._gateway.said.clear()
 
     def _fail(self, error: BaseException) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from pinnacle import interrupt
 from pinnacle.errors import EngineStopped, PinnacleError
 
 # Workers that one task may end before the map gives up: a machine fails now and then, a task that kills always does.
@@ -253,6 +254,7 @@ class Crew(ABC):
         round_ = Round([getattr(task, "slot", None) for task in tasks], self._homes)
         try:
             while not round_.over:
+                interrupt.check()
                 self._staff(round_.unfinished)
                 for worker, index in round_.assign(self._free, self._free | self._busy):
                     self._free.remove(worker)

@@ -42,8 +42,11 @@ class GatewayConnection:
     def _url(self) -> str:
         return self._address.websocket + self.gateway.url
 
-    def _headers(self) -> Mapping[str, str]:
-        return self.gateway.opening(self._clock.now_ns()) or {}
+    def _headers(self) -> Mapping[str, str] | None:
+        headers = self.gateway.opening(self._clock.now_ns())
+        if headers is None:
+            self.do_wishes()
+        return headers
 
     # --- what the connection says ---------------------------------------------------------------------------------
     def opened(self) -> None:

@@ -68,7 +68,7 @@ def address_of(config: Config, name: str) -> Address:
 
 @dataclass
 class Opening:
-    """One start.  The fields are the session's."""
+    """One start.  The fields are the session's.  stopped_too: also one that was stopped for good."""
 
     config: Config
     where: str
@@ -78,6 +78,7 @@ class Opening:
     say: Callable[..., None]
     instruments: list[Instrument] = field(default_factory=list)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    stopped_too: bool = False
 
     async def open(self, http: Http) -> Opened:
         """A session's log ready for appending, and who hears its events; what is there already is recovered."""
@@ -143,7 +144,7 @@ class Opening:
         told: dict[str, object] = {"mode": self.mode, "config": self._config_kept()}
         if self.strategy is not None:
             told |= {"code": CODE_HASH, "strategy": self.strategy.sha256}
-        check_same(manifest, self.out, **told)
+        check_same(manifest, self.out, self.stopped_too, **told)
         self.instruments = instruments_of(manifest.instruments)
         files = put_in_order(self.out / "log")
         for note in files.notes:
@@ -151,13 +152,20 @@ class Opening:
         self._enter_sealed(manifest, files)
         unsaid, state = empty(0), None
         if self.strategy is not None:
-            refold, unsaid = fold_again(files, self.out, self._refold)
+            try:
+                refold, unsaid = fold_again(files, self.out, self._refold)
+            except BaseException:
+                # A start that fails leaves the log as whole as it was.
+                if files.journal is not None:
+                    files.journal.close()
+                raise
             state = refold.state
             self.say("recovered", records=files.records, refolded=refold.inputs, unsaid=int(unsaid.size))
         else:
             self.say("recovered", records=files.records)
         manifest.status = "running"
-        manifest.informational.ended = ""
+        # Of a log that was sealed and goes on.
+        manifest.fingerprint = manifest.informational.ended = ""
         write_manifest(self.out, manifest)
         return self._start_log(manifest, files, unsaid, state)
 

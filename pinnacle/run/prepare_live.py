@@ -11,10 +11,9 @@ from pinnacle.config import Config, apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
 from pinnacle.errors import OperatorError
 from pinnacle.resources import find_file
-from pinnacle.run.real_orders import Account, limits_of
+from pinnacle.run.real_orders import account_of, limits_of
 from pinnacle.run.session import Session
 from pinnacle.vault.vault import Vault
-from pinnacle.venues.credentials import signer
 from pinnacle.venues.venues import VENUES, gateway_address, venue
 
 
@@ -40,7 +39,7 @@ def prepare_accounts(session: Session, names: Sequence[str], vault: Callable[[],
         found = opened.key(place, key)
         if found.permissions != "trade":
             raise OperatorError(f"{found.label} was added for reading; add a key that may trade, or trade on paper")
-        accounts[place] = Account(found.api_key, signer(place, found.secret.reveal())[1], found.passphrase.reveal())
+        accounts[place] = account_of(found, opened.path)
     session.accounts = accounts
     opened.wipe()
 

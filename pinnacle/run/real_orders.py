@@ -6,9 +6,10 @@ connected, holds and kills, and orders that must still end when everything else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,15 @@ from pinnacle.run.backtest import fingerprint_text
 from pinnacle.run.livelog import LiveLog
 from pinnacle.run.settings import venue_table
 from pinnacle.run.trader import Trader
+from pinnacle.run.trouble import Trouble
+from pinnacle.vault.nonces import NonceFile
+from pinnacle.vault.vault import Credential
 from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.credentials import signer
 from pinnacle.venues.feed import Followed
 from pinnacle.venues.gateway import Gateway
-from pinnacle.venues.venues import gateway_of
+from pinnacle.venues.nonce import LastNonce
+from pinnacle.venues.venues import NONCES, gateway_of
 
 # Between two looks at what time alone brings: overdue answers, questions to be asked again.
 _TICK_NS = 50_000_000
@@ -37,14 +43,28 @@ _TICK_NS = 50_000_000
 
 @dataclass(frozen=True)
 class Account:
-    """The key of one venue's account: its id, and what signs.  Nothing of it is ever shown."""
+    """The key of one venue's account: its id, what signs, and the last nonce of all processes that have it, where the
+    venue wants one.  Nothing of it is ever shown."""
 
     api_key: str
     key: Any
     passphrase: bytes = b""
+    nonces: LastNonce | None = None
 
     def __repr__(self) -> str:
         return "Account(hidden)"
+
+
+def account_of(key: Credential, vault: Path) -> Account:
+    """A key of a vault, ready to sign; its secret may be wiped afterwards.  Raises OperatorError, DiskError."""
+    nonces = NonceFile(vault, key.venue, key.api_key) if key.venue in NONCES else None
+    return Account(key.api_key, signer(key.venue, key.secret.reveal())[1], key.passphrase.reveal(), nonces)
+
+
+def gateway_for(name: str, followed: Sequence[Followed], ids: ClientIds, account: Account) -> Gateway:
+    """The gateway of an account.  Raises OperatorError for a venue that takes no orders."""
+    more = {} if account.nonces is None else {"nonces": account.nonces}
+    return gateway_of(name)(followed, ids, account.api_key, account.key, account.passphrase, **more)
 
 
 def limits_of(config: Config, name: str, where: str) -> Limits:
@@ -87,7 +107,7 @@ class RealOrders:
         for v, name in enumerate(venue_table(instruments)):
             followed = [Followed(one, v, k) for k, one in enumerate(instruments) if one.venue == name]
             account = accounts[name]
-            gateway = gateway_of(name)(followed, ids, account.api_key, account.key, account.passphrase)
+            gateway = gateway_for(name, followed, ids, account)
             self.desks[name] = Desk(gateway, followed, ids, self.safety, memory, limits_of(config, name, where))
         quote = bind(strategy, len(state[0]["lane"]["own"]))
         every_ns = round(config.wake.every_ms * 1_000_000)
@@ -99,8 +119,7 @@ class RealOrders:
         )
         self._stale_ns_max = round(config.live.stale_s_max * 1e9)
         self._whole_ns = [0] * len(instruments)
-        self._say: Callable[..., None] = lambda *_, **__: None
-        self._told_killed = False
+        self._trouble = Trouble(lambda *_, **__: None)
         self.flush: Callable[[], None] = lambda: None
 
     def gateways(self) -> dict[str, Gateway]:
@@ -109,7 +128,7 @@ class RealOrders:
 
     def begin(self, now_ns: int, say: Callable[..., None]) -> None:
         """Before the first event: what is believed to rest is found out about, and nothing is quoted before."""
-        self._say = say
+        self._trouble = Trouble(say)
         self._whole_ns = [now_ns] * len(self._instruments)
         if self.trader.open_orders() or int(self._lane["own"]["live_count"].sum()):
             say("in doubt", orders=int(self._lane["own"]["live_count"].sum()), why="they are asked about at the venue")
@@ -130,7 +149,7 @@ class RealOrders:
             self._tick_ns = now_ns
             self.trader.tick(now_ns)
             self._watch(now_ns)
-        self._report()
+        self._report(now_ns)
         self.flush()
 
     def heard(self, now_ns: int) -> None:
@@ -139,7 +158,7 @@ class RealOrders:
         for desk in self.desks.values():
             desk.tick(now_ns)
         self.trader.settle(now_ns)
-        self._report()
+        self._report(now_ns)
 
     def operator(self, kind: int, now_ns: int) -> None:
         """What the operator says."""
@@ -181,11 +200,12 @@ class RealOrders:
         worth = int(own["position_lots"]) * mid2 * int(own["units_per_ticklot"])
         return self._instruments[k].money(2 * cash + worth) / 2
 
-    def _report(self) -> None:
-        """A kill and a log that failed are said to people; the second ends the session."""
-        if self.safety.killed and not self._told_killed:
-            self._told_killed = True
-            self._say("killed", why=STOP_NAMES.get(self.safety.why, "?"))
+    def _report(self, now_ns: int) -> None:
+        """What people must know."""
+        for name, desk in self.desks.items():
+            while desk.notes:
+                self._trouble.note(name, desk.notes.popleft(), now_ns)
+        self._trouble.standing(self.safety.killed, self.safety.why, self.safety.holds())
 
     def failed(self) -> None:
         """Raise why the log could not be written, if it could not."""

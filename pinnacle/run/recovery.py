@@ -151,8 +151,11 @@ def last_record(files: Files) -> np.ndarray:
     return empty(0)
 
 
-def check_same(manifest: Manifest, run: Path, **now: object) -> None:
-    """That a session goes on with what it began with.  now: by what it is, what is there now.  Raises OperatorError."""
+def check_same(manifest: Manifest, run: Path, stopped_too: bool = False, **now: object) -> None:
+    """That a session goes on with what it began with.  now: by what it is, what is there now.  Raises OperatorError.
+
+    stopped_too: also one that was stopped for good, to take off what it still holds.
+    """
     was = {
         "code": manifest.code_hash,
         "strategy": manifest.strategy.sha256 if manifest.strategy is not None else "",
@@ -165,7 +168,9 @@ def check_same(manifest: Manifest, run: Path, **now: object) -> None:
         "mode": f"a {manifest.mode} session",
         "config": "of another config; restore the config",
     }
-    if manifest.status == "complete":
+    # What `pinnacle flatten` sealed was not stopped for good: a stop is a kill in the log.
+    flattened = manifest.mode == "live" and not manifest.counts.get("operator_kill")
+    if manifest.status == "complete" and not flattened and not stopped_too:
         raise OperatorError(f"{run}: this session was stopped and its log is sealed; choose a new --out")
     for what, value in now.items():
         if was[what] != value:

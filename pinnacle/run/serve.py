@@ -15,6 +15,7 @@ import msgspec
 from pinnacle.dialects.dialect import Close, Dialect, Ping, Request, Response, Session
 from pinnacle.errors import OperatorError
 from pinnacle.limits import EXCHANGE_STEP_NS
+from pinnacle.run.books import books_of
 from pinnacle.transport.faults import Faults, FaultyWire
 from pinnacle.transport.server import GOING_AWAY, Answer, Server, Wire
 
@@ -156,12 +157,16 @@ class Desk:
         self.flush()
 
     def _control(self, method: str, path: str, body: bytes, peer: str) -> Answer:
-        """POST /pinnacle/fault {"kind": "drop", "count": 1} or {"kind": "drop", "rate": 0.1}; GET: what there is."""
+        """POST /pinnacle/fault {"kind": "drop", "count": 1} or {"kind": "drop", "rate": 0.1}; GET: what there is.
+        GET /pinnacle/books: what the exchange has of its accounts."""
         headers = {"content-type": "application/json"}
         if peer not in _LOOPBACK:
             return 403, headers, b'{"error": "only from this machine"}'
+        if path == CONTROL + "books" and method == "GET":
+            self.advance()
+            return 200, headers, msgspec.json.encode(books_of(self.dialect.house))
         if path != CONTROL + "fault":
-            return 404, headers, b'{"error": "there is /pinnacle/fault"}'
+            return 404, headers, b'{"error": "there is /pinnacle/fault, and GET /pinnacle/books"}'
         if method == "POST":
             try:
                 wanted = msgspec.json.decode(body, type=FaultWanted)

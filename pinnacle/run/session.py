@@ -104,9 +104,7 @@ class Session:
         for name in dict.fromkeys(one.venue for one in self.config.instruments):
             await asyncio.to_thread(warm, name)
         async with Http(self._route) as http:
-            opened = await Opening(
-                self.config, self.where, self.mode, self.strategy, self.out, self.say, accounts=self.accounts
-            ).open(http)
+            opened = await self._opening().open(http)
             self.manifest, self.log, self.ear, self.clock = opened.manifest, opened.log, opened.ear, opened.clock
             self.instruments = opened.instruments
             tape = self._tape()
@@ -121,6 +119,9 @@ class Session:
             return self._end()
 
     # --- the start ------------------------------------------------------------------------------------------------
+    def _opening(self) -> Opening:
+        return Opening(self.config, self.where, self.mode, self.strategy, self.out, self.say, accounts=self.accounts)
+
     def _begin(self) -> None:
         """First of all every book is stale: nothing was heard yet."""
         now_ns = self.clock.now_ns()
@@ -137,6 +138,8 @@ class Session:
                 self._stop.set()
             elif told["paused"] and not isinstance(self.ear, RealOrders):
                 self.say("paused", why="the operator paused it, and has to resume it")
+            elif isinstance(self.ear, RealOrders) and self.ear.safety.wanted != OPERATOR_RESUME:
+                self.say("paused", why=f"the operator paused or flattened it: pinnacle live resume {self.out}")
         self._all_links(LINK_DOWN, CAUSE_START, now_ns)
         self.say("started", mode=self.mode, out=str(self.out), instruments=[one.name for one in self.instruments])
 
@@ -313,14 +316,17 @@ class Session:
 
     def _all_links(self, kind: int, cause: int, now_ns: int) -> None:
         """Say of every instrument that its book is not to be trusted."""
+        self.hear(self._link_rows(kind, cause, now_ns), now_ns)
+        self.say("links", state=KIND_NAMES[kind], cause=CAUSE_NAMES[cause])
+
+    def _link_rows(self, kind: int, cause: int, now_ns: int) -> np.ndarray:
         venues = venue_table(self.instruments)
         rows = empty(len(self.instruments))
         for k, instrument in enumerate(self.instruments):
             row = rows[k]
             row["ts_ns"], row["kind"], row["aux"], row["flags"] = now_ns, kind, cause, LAST
             row["venue"], row["instrument"] = venues.index(instrument.venue), k
-        self.hear(rows, now_ns)
-        self.say("links", state=KIND_NAMES[kind], cause=CAUSE_NAMES[cause])
+        return rows
 
     def _operator(self, kind: int) -> None:
         now_ns = self.clock.now_ns()

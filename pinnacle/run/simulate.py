@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from pinnacle import interrupt
 from pinnacle.config import Config
 from pinnacle.engine.snapshot import write_snapshot
 from pinnacle.engine.strategy import Strategy, bind, raised
@@ -88,7 +89,7 @@ class Simulation:
                 self._drive(manifest)
             manifest.status = "complete"
         except BaseException as error:
-            manifest.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            manifest.status = "interrupted" if interrupt.is_behind(error) else "failed"
             manifest.informational.ended = now_text()
             write_last(self.out, manifest)
             if isinstance(error, OSError):

@@ -44,7 +44,8 @@ class Log(Protocol):
 
 class Trader:
     """state: an array of one record, new or as a recovery left it.  quote: the strategy's address.  desks: one a venue.
-    failed: why the log could not be written; from then on only cancels are sent."""
+    failed: why the log could not be written; from then on only cancels are sent.  broken: the engine stopped inside an
+    event, and hears no more."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Trader:
         self._lane, self._market = state[0]["lane"], state[0]["market"]
         self._every_ns, self._timer_ns = timer_every_ns, int(NEVER)
         self.failed: DiskError | None = None
+        self.broken = False
         # Compiled or loaded now, while nothing has been heard.
         fold(state, empty(0), 0, quote, self._out)
 
@@ -134,15 +136,21 @@ class Trader:
     # --- compute, record, act -------------------------------------------------------------------------------------
     def _fold(self, events: np.ndarray, now_ns: int) -> None:
         """Number the events, fold them, write both down, then do what was decided."""
-        if self.failed is not None:
+        if self.failed is not None or self.broken:
             return
         seq = int(self._market["seq"]) + 1
         events["seq"] = np.arange(seq, seq + events.size)
         events["ts_ns"] = max(now_ns, int(self._market["ts_ns"]))
         parts: list[np.ndarray] = []
         heard = 0
-        while heard < events.size or self._lane["due"]:
-            heard = self._step(events, heard, parts)
+        try:
+            while heard < events.size or self._lane["due"]:
+                heard = self._step(events, heard, parts)
+        except BaseException:
+            # The log ends before these events.  What the venues still say would follow on a state that it cannot make
+            # again; the next start finds it by comparing.
+            self.broken = True
+            raise
         outputs = _joined(parts)
         records = events if not outputs.size else merged(events, outputs)
         try:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from pinnacle import interrupt
 from pinnacle.errors import EngineStopped, OperatorError
 from pinnacle.run.crew import DONE, FAILED, LOST, PROTOCOL, Answer, Crew, Seat
 
@@ -140,6 +141,7 @@ class ThisProcess:
         """Results in the order of the tasks, which are run in that order; what a task raises is raised here."""
         results = []
         for index, task in enumerate(tasks):
+            interrupt.check()
             if self._bench is None:
                 self._bench = self._workplace.open()
             results.append(self._bench.run(task))

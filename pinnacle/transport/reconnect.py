@@ -17,6 +17,7 @@ from pinnacle.limits import (
     BACKOFF_S_MIN,
     CONNECTIONS_IN_WINDOW_MAX,
     CONNECTIONS_WINDOW_S,
+    HEADERS_AGAIN_S,
     PING_EVERY_S,
     PONG_S_MAX,
     STABLE_S,
@@ -47,12 +48,13 @@ def backoff_s(attempt: int, chance: random.Random) -> float:
 
 
 class Connection:
-    """One connection kept open.  url, headers: asked for at each attempt, because a feed may change them."""
+    """One connection kept open.  headers, url: asked for at each attempt, in this sequence, because a feed may change
+    them; headers None: not yet, ask again soon."""
 
     def __init__(
         self,
         url: Callable[[], str],
-        headers: Callable[[], Mapping[str, str]],
+        headers: Callable[[], Mapping[str, str] | None],
         route: Route,
         listener: Listener,
         chance: random.Random,
@@ -84,11 +86,13 @@ class Connection:
         try:
             while True:
                 await self._within_limits(loop)
+                while (headers := self._headers()) is None:
+                    await asyncio.sleep(HEADERS_AGAIN_S)
                 self._ended.clear()
                 began = loop.time()
                 try:
                     opened = await connect(
-                        self._url(), self._headers(), self._route, self._listener.received, self._gone, self._begun
+                        self._url(), headers, self._route, self._listener.received, self._gone, self._begun
                     )
                 except VenueError as error:
                     failures += 1
@@ -116,14 +120,18 @@ class Connection:
         """Ping until it ends; one that does not answer is half open."""
         while not self._ended.is_set():
             heard, pongs = opened.bytes_in, opened.pongs_in
+            # Not wait_for: in Python 3.11 a cancellation in the moment in which the connection ends is lost in it, and
+            # whoever cancelled waits for ever.
             try:
-                await asyncio.wait_for(self._ended.wait(), PING_EVERY_S)
+                async with asyncio.timeout(PING_EVERY_S):
+                    await self._ended.wait()
             except TimeoutError:
                 if opened.bytes_in != heard:
                     continue
                 opened.ping()
                 try:
-                    await asyncio.wait_for(self._ended.wait(), PONG_S_MAX)
+                    async with asyncio.timeout(PONG_S_MAX):
+                        await self._ended.wait()
                 except TimeoutError:
                     if opened.pongs_in == pongs and opened.bytes_in == heard:
                         opened.drop(f"no answer to a ping within {PONG_S_MAX} s")

@@ -59,7 +59,10 @@ class WebSocket(asyncio.Protocol):
         begun: Callable[[WebSocket], None],
         opened: asyncio.Future[None],
     ) -> None:
-        self._url, self._headers = url, headers
+        # An address may hold a key after the host: it is not shown.
+        parts = urlsplit(url)
+        self._host = f"{parts.scheme}://{parts.netloc}"
+        self._headers = headers
         self._received, self._gone, self._begun, self._opened = received, gone, begun, opened
         self._protocol = ClientProtocol(parse_uri(url), max_size=WEBSOCKET_MESSAGE_BYTES_MAX)
         self._transport: asyncio.Transport | None = None
@@ -92,7 +95,7 @@ class WebSocket(asyncio.Protocol):
                 # Here and not in the task that waits for it: the first message may lie behind it in these bytes.
                 self._begun(self)
         if protocol.handshake_exc is not None and not self._opened.done():
-            self._opened.set_exception(VenueError(f"{self._url}: no websocket: {protocol.handshake_exc}"))
+            self._opened.set_exception(VenueError(f"{self._host}: no websocket: {protocol.handshake_exc}"))
         self._flush()
 
     def eof_received(self) -> None:
@@ -101,7 +104,9 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._opened.done():
-            self._opened.set_exception(VenueError(f"{self._url}: closed while it was opening ({error or 'no reason'})"))
+            self._opened.set_exception(
+                VenueError(f"{self._host}: closed while it was opening ({error or 'no reason'})")
+            )
             return
         if self._opened.cancelled() or self._opened.exception() is not None:
             # It was never open, and who wanted it has been told why.
@@ -147,6 +152,12 @@ class WebSocket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def begun_in_vain(self, why: str) -> None:
+        """It was given up in the very turn in which it opened (the loop was held up): who heard `begun` hears `gone`,
+        which the loop does not say of a socket that was closed like this."""
+        if self._opened.done() and not self._opened.cancelled() and self._opened.exception() is None:
+            self._say_gone(why)
+
     def _flush(self) -> None:
         transport = self._transport
         assert transport is not None
@@ -155,12 +166,16 @@ class WebSocket(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if ended:
                 continue
-            if data:
-                transport.write(data)
-            elif transport.can_write_eof():
-                transport.write_eof()
-            else:
-                transport.close()
+            try:
+                if data:
+                    transport.write(data)
+                elif transport.can_write_eof():
+                    transport.write_eof()
+                else:
+                    transport.close()
+            except RuntimeError:
+                # uvloop ends the socket of a connect that was given up, and does not say that it is closing.
+                ended = True
         if self._protocol.close_expected() and not transport.is_closing():
             transport.close()
 
@@ -228,6 +243,7 @@ async def connect(
         return made[0]
     if made:
         made[0].drop(why)
+        made[0].begun_in_vain(why)
     raise VenueError(f"{parts.scheme}://{host}:{port}: {why}")
 
 

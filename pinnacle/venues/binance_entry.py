@@ -98,8 +98,11 @@ def place_params(order: Order) -> Params:
 
 
 def cancel_params(order: Order) -> Params:
-    """A cancel, by client id: that is known before the venue has answered."""
-    return {"symbol": order.followed.instrument.symbol, "origClientOrderId": order.client_id}
+    """A cancel, by client id: that is known before the venue has answered.  An order of others may have none."""
+    symbol = order.followed.instrument.symbol
+    if not order.client_id:
+        return {"symbol": symbol, "orderId": order.venue_id}
+    return {"symbol": symbol, "origClientOrderId": order.client_id}
 
 
 def replace_params(order: Order) -> Params:

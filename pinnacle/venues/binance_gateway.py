@@ -14,20 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pinnacle.errors import HistoryError
-from pinnacle.event import (
-    BUY,
-    FILL_TAKER,
-    LAST,
-    MAKER,
-    ORDER_CANCELLED,
-    ORDER_EXPIRED,
-    ORDER_FILLED,
-    ORDER_REJECTED,
-    ORDER_UNKNOWN,
-    REASON_SHIFT,
-    REPLACE_REJECTED,
-    SELL,
-)
+from pinnacle.event import ORDER_REJECTED, ORDER_UNKNOWN, REPLACE_REJECTED
 from pinnacle.limits import FILLS_PAGE
 from pinnacle.venues import binance_entry as entry
 from pinnacle.venues.binance_entry import ASK_TIME, METHODS, SUBSCRIBE, Params
@@ -48,8 +35,8 @@ from pinnacle.venues.gateway import (
     Standing,
 )
 from pinnacle.venues.private import binance_answers as answers
-from pinnacle.venues.private.binance import SIDES, PrivateStream, expired
-from pinnacle.venues.private.said import Balance, Note, Said, Step, fee_of
+from pinnacle.venues.private.binance import PrivateStream
+from pinnacle.venues.private.said import Balance, Note, Said, Step
 from pinnacle.venues.signing import (
     BinanceKey,
     binance_headers,
@@ -317,7 +304,7 @@ class BinanceGateway:
             if self._up:
                 self._ask_time(ts_ns)
         if pending.what == SUBSCRIBE:
-            self.said.append(Note("subscription", words))
+            self.said.append(Note("permission" if cause == "permission" else "subscription", words))
             self._give_up(f"binance: no private stream: {words}")
         elif pending.what in ASKS:
             self.said.append(Answer(pending.number, pending.what, cause))
@@ -374,41 +361,14 @@ class BinanceGateway:
         return Answer(number, what, fills=fills, more=len(trades) >= FILLS_PAGE)
 
     def _standings(self, shown: Sequence[answers.OrderAnswer]) -> tuple[Standing, ...]:
-        found = []
-        for one in shown:
-            followed = self.followed.get(one.symbol)
-            if followed is None:
-                self.said.append(Note("foreign_symbol", f"{one.symbol}: order {one.orderId} {one.status}"))
-                continue
-            instrument, cause = followed.instrument, ""
-            end = {
-                "NEW": 0, "PENDING_NEW": 0, "PARTIALLY_FILLED": 0, "PENDING_CANCEL": 0, "FILLED": ORDER_FILLED,
-                "CANCELED": ORDER_CANCELLED, "EXPIRED": ORDER_EXPIRED, "EXPIRED_IN_MATCH": ORDER_EXPIRED,
-                "REJECTED": ORDER_REJECTED,
-            }[one.status]  # fmt: skip
-            if end == ORDER_EXPIRED:
-                cause = expired(one.status, one.timeInForce, one.type)
-            client_id = one.origClientOrderId or one.clientOrderId
-            found.append(
-                Standing(
-                    followed, self._ids.order_id(client_id), client_id, one.orderId, SIDES[one.side],
-                    instrument.ticks(one.price), instrument.lots(one.origQty), instrument.lots(one.executedQty), end,
-                    cause, (one.updateTime or one.time) * MS,
-                )
-            )  # fmt: skip
-        return tuple(found)
+        found, notes = self._answers.standings(shown)
+        self.said += notes
+        return found
 
     def _fill(self, trade: answers.Trade, followed: Followed, order: Order | None) -> Step:
-        instrument = followed.instrument
-        price_ticks = instrument.ticks(trade.price)
-        fee_units, note = fee_of(instrument, trade.commission, trade.commissionAsset, price_ticks)
+        step, note = answers.fill_of(trade, followed, order)
         self.said += [note] if note else []
-        flags = LAST | (MAKER if trade.isMaker else FILL_TAKER << REASON_SHIFT)
-        return Step(
-            ORDER_FILLED, followed, order.order_id if order else None, order.client_id if order else "", trade.orderId,
-            BUY if trade.isBuyer else SELL, price_ticks, instrument.lots(trade.qty), trade.time * MS, fee_units, flags,
-            trade.id,
-        )  # fmt: skip
+        return step
 
     def _tally(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1

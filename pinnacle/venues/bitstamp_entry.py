@@ -7,10 +7,10 @@ request without parameters has no body.  Rules: the venue's public pages of Sept
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from pinnacle.event import BUY, FOK, IOC, MARKET, POST_ONLY
 from pinnacle.instrument import Instrument
+from pinnacle.venues.form import form_text
 from pinnacle.venues.gateway import (
     ASK_BALANCES,
     ASK_FILLS,
@@ -76,7 +76,7 @@ def fills_form(page: int) -> Form:
 
 def encoded(form: Mapping[str, str]) -> bytes:
     """A body as it is signed and sent."""
-    return urlencode(form).encode()
+    return form_text(form).encode()
 
 
 def nonce_text(number: int) -> str:

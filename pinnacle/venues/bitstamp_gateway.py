@@ -40,7 +40,7 @@ from pinnacle.venues.gateway import (
     Order,
     Standing,
 )
-from pinnacle.venues.nonce import Nonces
+from pinnacle.venues.nonce import LastNonce, Nonces
 from pinnacle.venues.own_orders import OwnOrders
 from pinnacle.venues.private import bitstamp as private
 from pinnacle.venues.private import bitstamp_answers as answers
@@ -94,13 +94,19 @@ class _Pending:
 
 class BitstampGateway:
     """See venues/gateway.py.  followed: the instruments traded; api_key, key: as credentials.signer gives them.
-    floor_ns: nonces begin above it, see nonce.py."""
+    floor_ns, nonces: see nonce.py."""
 
     silence_ns = 15_000_000_000
     url = ""
 
     def __init__(
-        self, followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, floor_ns: int = 0
+        self,
+        followed: Sequence[Followed],
+        ids: ClientIds,
+        api_key: str,
+        key: bytes,
+        floor_ns: int = 0,
+        nonces: LastNonce | None = None,
     ) -> None:
         self.capabilities = entry.CAPABILITIES
         self.followed = {one.instrument.symbol: one for one in followed}
@@ -112,7 +118,7 @@ class BitstampGateway:
         self.ready = False
         self.retry_ns = self.venue_ns = 0
         self._api_key, self._key = api_key, key
-        self._nonces = Nonces(1_000, floor_ns)
+        self._nonces = Nonces(1_000, floor_ns, nonces)
         self._reader = private.Reader(self.followed, ids.order_id)
         self._own = OwnOrders(entry.WINDOW_NS)
         self._pending: dict[str, _Pending] = {}
@@ -423,10 +429,15 @@ class BitstampGateway:
 
 
 def gateway(
-    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+    followed: Sequence[Followed],
+    ids: ClientIds,
+    api_key: str,
+    key: bytes,
+    passphrase: bytes = b"",
+    nonces: LastNonce | None = None,
 ) -> BitstampGateway:
     """The gateway of one account; the venue has no passphrases."""
-    return BitstampGateway(followed, ids, api_key, key)
+    return BitstampGateway(followed, ids, api_key, key, nonces=nonces)
 
 
 def _by_id(step: Step) -> int:

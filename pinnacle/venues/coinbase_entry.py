@@ -75,9 +75,11 @@ def order_path(order: Order) -> str:
     return f"{ORDERS_PATH}/client:{order.client_id}"
 
 
-def cancel_path(order: Order) -> str:
-    """The product makes the cancel faster, the documents say."""
-    return f"{order_path(order)}?product_id={order.followed.instrument.symbol}"
+def cancel_path(order: Order, text: str = "") -> str:
+    """The product makes the cancel faster, the documents say.  text: the venue's id, for an order of others that has
+    none of a client's."""
+    path = order_path(order) if order.client_id else f"{ORDERS_PATH}/{text}"
+    return f"{path}?product_id={order.followed.instrument.symbol}"
 
 
 def cancel_all_path(symbol: str) -> str:

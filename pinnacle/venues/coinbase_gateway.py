@@ -128,7 +128,8 @@ class CoinbaseGateway(AccountConnection):
         return venue_ns + self.capabilities.order_life_ns
 
     def cancel(self, order: Order, ts_ns: int) -> None:
-        if not self._send(Pending(CANCEL_COST, ts_ns, order), "DELETE", entry.cancel_path(order), ts_ns):
+        path = entry.cancel_path(order, self._private.names.text(order))
+        if not self._send(Pending(CANCEL_COST, ts_ns, order), "DELETE", path, ts_ns):
             self.refuse(CANCEL_REJECTED, order, "busy")
 
     def replace(self, order: Order, ts_ns: int) -> None:

@@ -36,7 +36,8 @@ class Handed:
 
 
 VENUES = {
-    "binance": Handed((HMAC, ED25519, RSA), False, False, "64 letters and digits", "spot and USD-M futures"),
+    "binance": Handed((HMAC, ED25519, RSA), False, False, "64 letters and digits", "spot"),
+    "binance-usdm": Handed((HMAC, ED25519, RSA), False, False, "64 letters and digits", "USD-M futures"),
     "bitstamp": Handed((HMAC,), False, False, "32 letters and digits", "spot"),
     "coinbase": Handed((HMAC,), True, True, "32 hexadecimal digits", "Coinbase Exchange"),
     "coinbase-advanced": Handed((ES256, ED25519), True, False, "organizations/.../apiKeys/...", "Advanced Trade"),
@@ -116,7 +117,7 @@ def _sign_hmac(venue: str, api_key: str, key: bytes, passphrase: str) -> None:
         signing.kraken_websocket_token(api_key, key, _NOW_S)
     elif venue == "gemini":
         signing.gemini_headers(api_key, key, b'{"request":"/v1/balances","nonce":1700000000}')
-    elif venue == "binance":
+    elif venue in ("binance", "binance-usdm"):
         signing.binance_signed_query(key, {"timestamp": 1000 * _NOW_S})
     else:
         signing.bitstamp_headers(api_key, key, _NONCE, 1000 * _NOW_S, "POST", "/api/v2/account_balances/")

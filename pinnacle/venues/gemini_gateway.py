@@ -46,7 +46,7 @@ from pinnacle.venues.gateway import (
     Standing,
 )
 from pinnacle.venues.gemini import ADDRESS
-from pinnacle.venues.nonce import Nonces
+from pinnacle.venues.nonce import LastNonce, Nonces
 from pinnacle.venues.private.gemini import PrivateSide, refusal_of
 from pinnacle.venues.private.said import SWITCH_SET, Balance, Note, Step
 from pinnacle.venues.signing import gemini_headers, gemini_websocket_headers
@@ -56,6 +56,8 @@ MS, SECOND = 1_000_000, 1_000_000_000
 # The unit of nonces.  The venue's pages say seconds; milliseconds were seen to be taken, and seconds would allow one
 # request a second.
 NONCE_NS = MS
+# A nonce by the time may be half a minute from the venue's.
+NONCE_AHEAD_NS_MAX = 20 * SECOND
 SUBSCRIBE, HEARTBEAT = "subscribe", "heartbeat"
 # While a connection is being opened, no request by REST may overtake its nonce; but not for ever.
 OPENING_NS_MAX = 2_000_000_000
@@ -92,33 +94,46 @@ class _Waiting:
 
 
 class GeminiGateway(AccountConnection):
-    """See venues/gateway.py.  followed: the instruments traded; key: as credentials.signer gives it.  nonces_after_ns:
-    the time of the log's last record, above which nonces begin."""
+    """See venues/gateway.py.  followed: the instruments traded; key: as credentials.signer gives it.  floor_ns,
+    nonces: see nonce.py."""
 
     def __init__(
-        self, followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, nonces_after_ns: int = 0
+        self,
+        followed: Sequence[Followed],
+        ids: ClientIds,
+        api_key: str,
+        key: bytes,
+        floor_ns: int = 0,
+        nonces: LastNonce | None = None,
     ) -> None:
         super().__init__("gemini", entry.CAPABILITIES, followed, ids, "/?cancelOnDisconnect=true", 5 * SECOND)
         self._api_key, self._key = api_key, key
         self._private = PrivateSide(self.followed, ids.order_id)
-        self._nonces = Nonces(NONCE_NS, nonces_after_ns)
+        self._nonces = Nonces(NONCE_NS, floor_ns, nonces, NONCE_AHEAD_NS_MAX)
         self._waiting: deque[_Waiting] = deque()
         self._out = ""  # the tag of the signed request that is out
         self._out_ns = self._opening_ns = self._signed_ns = 0
         self._beat_ns = entry.DEAD_MAN_NS // 2
         self._fill_ms: dict[int, int] = {}  # trade id -> when it was, of the newest of each instrument
-        self._subscribing = False
+        self._subscribing = self._tried = False
 
     # --- the connection -------------------------------------------------------------------------------------------
     def opening(self, ts_ns: int) -> Mapping[str, str] | None:
         """A signed handshake.  One signed request may be out, and is refused if the handshake overtakes it."""
         self._opening_ns = ts_ns
+        if self._tried:
+            # Why the attempt before this one failed is not told here; it may have been its nonce.  What waits to be
+            # asked or cancelled by REST is not held up for attempts without end.
+            self._nonces.refused(self.clock_ns(ts_ns))
+            self._opening_ns = 0
+        self._tried = True
         nonce = self._nonces.next(self.clock_ns(ts_ns))
         return gemini_websocket_headers(self._api_key, self._key, str(nonce))
 
     def opened(self, ts_ns: int) -> None:
         self.begin(ts_ns)
-        self._subscribing, self._opening_ns = False, 0
+        self._subscribing, self._opening_ns, self._tried = False, 0, False
+        self._nonces.taken()
         self._ask_time(ts_ns)
         self._release(ts_ns)
 
@@ -306,6 +321,10 @@ class GeminiGateway(AccountConnection):
 
     def _answer(self, pending: Pending, status: int, body: bytes, ts_ns: int) -> None:
         cause, what, number = self._private.failure(status, body), pending.what, pending.number
+        if cause == "clock":
+            self._nonces.refused(self.clock_ns(ts_ns))
+        elif not cause:
+            self._nonces.taken()
         if cause:
             if what == HEARTBEAT and cause != "permission":
                 self.said.append(Note("heartbeat", f"status {status}: {_words(body)}"))
@@ -380,10 +399,15 @@ class GeminiGateway(AccountConnection):
 
 
 def gateway(
-    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+    followed: Sequence[Followed],
+    ids: ClientIds,
+    api_key: str,
+    key: bytes,
+    passphrase: bytes = b"",
+    nonces: LastNonce | None = None,
 ) -> GeminiGateway:
     """The gateway of one account; the venue has no passphrases."""
-    return GeminiGateway(followed, ids, api_key, key)
+    return GeminiGateway(followed, ids, api_key, key, nonces=nonces)
 
 
 def _words(body: bytes) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from msgspec import Raw
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import BUY, FOK, IOC, MARKET, POST_ONLY
 from pinnacle.instrument import Instrument
+from pinnacle.venues.form import form_text
 from pinnacle.venues.gateway import (
     ASK_BALANCES,
     ASK_FILLS,
@@ -191,8 +191,7 @@ def order_params(order: Order, order_text: str = "") -> Params:
 
 def form(nonce: int, params: Mapping[str, Any]) -> bytes:
     """A body as it is signed and sent; booleans are in lower case."""
-    named = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
-    return urlencode({"nonce": nonce, **named}).encode()
+    return form_text({"nonce": nonce, **params}).encode()
 
 
 def _bare(text: str) -> Raw:

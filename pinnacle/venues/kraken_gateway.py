@@ -38,7 +38,7 @@ from pinnacle.venues.gateway import (
 )
 from pinnacle.venues.iso import ns_of_iso
 from pinnacle.venues.kraken_entry import Params
-from pinnacle.venues.nonce import Nonces
+from pinnacle.venues.nonce import LastNonce, Nonces
 from pinnacle.venues.private import kraken_answers as answers
 from pinnacle.venues.private.kraken import CHANNELS, NOT_SHOWN, UNREADABLE, Message, PrivateStream, venue_id
 from pinnacle.venues.private.said import SWITCH_REFUSED, SWITCH_SET, Balance, Note, Said, Step
@@ -94,7 +94,7 @@ class _Pending:
 
 class KrakenGateway:
     """See venues/gateway.py.  followed: the instruments traded; api_key, key: as credentials.signer gives them.
-    floor_ns: nonces begin above it, see nonce.py.  tier: of the account, for its rate limits."""
+    floor_ns, nonces: see nonce.py.  tier: of the account, for its rate limits."""
 
     silence_ns = 5_000_000_000
     url = "/v2"
@@ -107,6 +107,7 @@ class KrakenGateway:
         key: bytes,
         floor_ns: int = 0,
         tier: str = "starter",
+        nonces: LastNonce | None = None,
     ) -> None:
         self.capabilities = entry.capabilities(tier)
         self.followed = {one.instrument.symbol: one for one in followed}
@@ -118,7 +119,7 @@ class KrakenGateway:
         self.ready = False
         self.retry_ns = self.venue_ns = 0
         self._api_key, self._key = api_key, key
-        self._nonces = Nonces(1_000, floor_ns)
+        self._nonces = Nonces(1_000, floor_ns, nonces)
         self._stream = PrivateStream(self.followed, ids.order_id)
         self._answers = answers.Answers(self.followed, ids.order_id)
         self._pending: dict[int, _Pending] = {}  # on the websocket
@@ -401,8 +402,11 @@ class KrakenGateway:
         if cause:
             if words.startswith(("EAPI:Rate limit", "EAPI:Invalid nonce", "EGeneral:Too many")) or status == 429:
                 self._rest_after_ns = ts_ns + REST_WAIT_NS
+            if words.startswith("EAPI:Invalid nonce"):
+                self._nonces.refused(ts_ns)
             self._refused(pending, cause, words, ts_ns)
         else:
+            self._nonces.taken()
             if words:
                 self.said.append(Note("warning", words))
             try:
@@ -502,10 +506,15 @@ class KrakenGateway:
 
 
 def gateway(
-    followed: Sequence[Followed], ids: ClientIds, api_key: str, key: bytes, passphrase: bytes = b""
+    followed: Sequence[Followed],
+    ids: ClientIds,
+    api_key: str,
+    key: bytes,
+    passphrase: bytes = b"",
+    nonces: LastNonce | None = None,
 ) -> KrakenGateway:
     """The gateway of one account; the venue has no passphrases."""
-    return KrakenGateway(followed, ids, api_key, key)
+    return KrakenGateway(followed, ids, api_key, key, nonces=nonces)
 
 
 def _by_id(step: Step) -> int:

@@ -1,16 +1,51 @@
-"""Numbers that only rise, one source a key: what venues demand so that no request can be played to them twice."""
+"""Numbers that only rise, one source a key: what venues demand so that no request can be played to them twice.
+
+They are made from the time, and what was given last is kept outside the process by who owns the key (`LastNonce`), so
+that neither a clock set back between two processes nor two of them at once is refused for a number that was used.
+"""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from pinnacle.limits import NONCE_AHEAD_NS_MAX
+
+# How far a nonce that was refused is left behind at first; it doubles with each refusal in a row.
+_SKIP_NS = 1_000_000_000
+
+
+class LastNonce(Protocol):
+    """What was given last of one key, whoever gave it."""
+
+    def take(self, at_least: int, unit_ns: int) -> int:
+        """A number that nobody was given: at_least, or one above the last; both in units of unit_ns."""
+
 
 class Nonces:
-    """unit_ns: of the clock they are made from (a millisecond, a microsecond).  floor_ns: they begin above it; a
-    session gives the time of its log's last record, so that a clock set back between two runs does no harm."""
+    """unit_ns: of the clock they are made from (a millisecond, a microsecond).  floor_ns: they begin above it.
+    shared: of all processes that have the key.  ahead_ns_max: how far they may run ahead of the time where another
+    machine has used greater ones: no further than the venue takes them."""
 
-    def __init__(self, unit_ns: int, floor_ns: int = 0) -> None:
-        self._unit_ns, self._last = unit_ns, floor_ns // unit_ns
+    def __init__(
+        self, unit_ns: int, floor_ns: int = 0, shared: LastNonce | None = None, ahead_ns_max: int = NONCE_AHEAD_NS_MAX
+    ) -> None:
+        self._unit_ns, self._last, self._shared = unit_ns, floor_ns // unit_ns, shared
+        self._ahead_ns_max, self._refusals = ahead_ns_max, 0
 
     def next(self, ts_ns: int) -> int:
         """The next one: the time, or one more than the last where that is not above it."""
-        self._last = max(self._last + 1, ts_ns // self._unit_ns)
+        number = max(self._last + 1, ts_ns // self._unit_ns)
+        self._last = number if self._shared is None else self._shared.take(number, self._unit_ns)
         return self._last
+
+    def refused(self, ts_ns: int) -> None:
+        """The venue has seen a greater one: of a request that overtook ours, or of another machine whose clock is
+        ahead.  The next is farther up, twice as far each time, until the venue is passed."""
+        most = (ts_ns + self._ahead_ns_max) // self._unit_ns
+        above = max(self._last, ts_ns // self._unit_ns) + (_SKIP_NS << min(self._refusals, 20)) // self._unit_ns
+        self._last = max(self._last, min(above, most))
+        self._refusals += 1
+
+    def taken(self) -> None:
+        """The venue took one."""
+        self._refusals = 0

@@ -32,12 +32,16 @@ OTHER_PROTOCOLS = {
 # Who speaks for an account at which venue; those without a line take no real orders yet.
 GATEWAYS = {
     "binance": "pinnacle.venues.binance_gateway",
+    "binance-usdm": "pinnacle.venues.binance_usdm_gateway",
     "bitstamp": "pinnacle.venues.bitstamp_gateway",
     "kraken": "pinnacle.venues.kraken_gateway",
     "coinbase": "pinnacle.venues.coinbase_gateway",
     "coinbase-advanced": "pinnacle.venues.coinbase_advanced_gateway",
     "gemini": "pinnacle.venues.gemini_gateway",
 }
+
+# Whose requests carry a nonce: their gateways take a `nonces` too, see nonce.py.
+NONCES = ("bitstamp", "gemini", "kraken")
 
 
 class Venue(Protocol):
@@ -63,7 +67,7 @@ def venue(name: str) -> Venue:
 
 
 def gateway_of(name: str) -> Callable[..., Gateway]:
-    """Makes a gateway: (followed, client ids, id of the key, what signs, passphrase).  Raises OperatorError."""
+    """Makes a gateway of (followed, client ids, key id, what signs, passphrase), see NONCES.  Raises OperatorError."""
     return cast("Callable[..., Gateway]", _gateway_module(name).gateway)
 
 

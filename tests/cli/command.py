@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 from click.testing import CliRunner
 
@@ -59,7 +63,38 @@ def process(*args: str | Path, cwd: Path | None = None, **environment: str) -> S
 
 def command(*args: str | Path) -> list[str]:
     """The words that start a command in a process of its own."""
-    return [sys.executable, "-m", "pinnacle.cli", *map(str, args)]
+    return [sys.executable, "-m", "pinnacle", *map(str, args)]
+
+
+def wait_until(process: subprocess.Popen[Any], true: Callable[[], bool], patience_s: float = 120) -> None:
+    """Wait until something is so that a process does; fails where the process ends before, or takes too long."""
+    deadline_s = time.monotonic() + patience_s
+    while not true():
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            process.kill()
+            raise AssertionError(f"ended with {process.returncode} before, or too late: {ended(process)}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def killed_after(process: subprocess.Popen[Any], patience_s: float = 120) -> Iterator[None]:
+    """While the block reads a process's pipes: it is killed when that takes too long, which ends every read."""
+    alarm = threading.Timer(patience_s, process.kill)
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
+
+
+def ended(process: subprocess.Popen[AnyStr], patience_s: float = 60) -> tuple[AnyStr, AnyStr]:
+    """What a process has said and complained of when it ends; one that does not is killed, and the test fails."""
+    try:
+        return process.communicate(timeout=patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said = process.communicate(timeout=patience_s)
+        raise AssertionError(f"did not end within {patience_s} s, and had said {said}") from None
 
 
 def ran(*args: str | Path) -> Said:

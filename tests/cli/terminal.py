@@ -39,9 +39,14 @@ def typed(*args: str | Path, answers: list[tuple[str, str]], **environment: str)
             if not part:
                 break
             said += part.decode()
-    else:
+    # Also one that has closed its terminal may go on for ever.
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    while not ended and time.monotonic() < until:
+        time.sleep(0.01)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
         os.kill(pid, 9)
-    _, status = os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
     os.close(terminal)
     assert not waiting, f"never asked {waiting[0][0]!r}: {said}"
     return Said(os.waitstatus_to_exitcode(status), said, "")

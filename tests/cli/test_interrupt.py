@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Said, backtest, command, manifest, pinnacle, ran, refused, sliced
+from tests.cli.command import Said, backtest, command, ended, manifest, pinnacle, ran, refused, sliced, wait_until
 
 SLOW = """
 import time
@@ -25,16 +25,6 @@ def quote(market, lane, me, params, memory, want):
 """
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until a file is there; fails where the process ends before."""
-    for _ in range(600):
-        if path.exists():
-            return
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} never came")
-
-
 def test_an_interrupted_run_is_marked_and_replays(tmp_path: Path) -> None:
     """Ctrl-C in the middle: exit 130, one line, status interrupted, an intact log that replays as far as it came."""
     strategy = tmp_path / "slow.py"
@@ -42,9 +32,9 @@ def test_an_interrupted_run_is_marked_and_replays(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["--strategy", strategy, "--out", out, "--set", "run.checkpoint_every=20000", "--set", "wake.every_ms=50"]
     process = subprocess.Popen(command("backtest", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(out / "checkpoints", process)
+    wait_until(process, (out / "checkpoints").exists)
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=60)
+    said, complained = ended(process)
     assert (process.returncode, said) == (130, b"")
     assert complained.decode().splitlines()[-1].startswith("interrupted") and b"Traceback" not in complained
     told = manifest(out)
@@ -121,11 +111,10 @@ def test_a_killed_run_replays_as_far_as_it_came(tmp_path: Path) -> None:
     words = ["--strategy", strategy, "--out", out, "--record", "full", "--quiet"]
     process = subprocess.Popen(command("backtest", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     journal = out / "log" / "log-000000.journal"
-    wait_for(journal, process)
-    while process.poll() is None and len(ran("log", "inspect", out, "--limit", "9").out.splitlines()) < 9:
-        time.sleep(0.05)
+    wait_until(process, journal.exists)
+    wait_until(process, lambda: len(ran("log", "inspect", out, "--limit", "9").out.splitlines()) >= 9)
     process.kill()
-    process.communicate(timeout=60)
+    ended(process)
     assert manifest(out)["status"] == "running"
     assert ran("log", "verify", out).out.endswith("intact, still running\n")
     assert ran("replay", out).out.startswith("equal: ")
@@ -133,14 +122,12 @@ def test_a_killed_run_replays_as_far_as_it_came(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_to_grow_a_file_ends_the_run(tmp_path: Path) -> None:
     """Where files may not grow beyond 5 MB, a run that needs more is one error, exit 5, and marked failed."""
-    import resource
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
-
+    limited = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20)); "
+    limited += "os.execv(sys.argv[1], sys.argv[1:])"
     out = tmp_path / "run"
-    words = command("backtest", "--out", out, "--record", "full", "--quiet", "--no-report")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, preexec_fn=limit)
+    words = [sys.executable, "-c", limited]
+    words += command("backtest", "--out", out, "--record", "full", "--quiet", "--no-report")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     message = refused(Said(done.returncode, done.stdout, done.stderr))
     assert done.returncode == 5 and "cannot be written" in message
     assert manifest(out)["status"] == "failed"

@@ -242,7 +242,7 @@ def test_test(path: Path) -> None:
     assert keys(path, "test", "kraken").out.count("signs") == 1
     assert "there is no key of bitstamp" in refused(keys(path, "test", "bitstamp"))
     assert "there is no key kraken/second; it has default" in refused(keys(path, "test", "kraken", "second"))
-    assert "cannot ask a venue" in refused(keys(path, "test", "--online"))
+    assert "add --online" in refused(keys(path, "test", "kraken", "--rest", "http://127.0.0.1:1"))
     bad = path.with_name("bad.vault")
     made(bad, credential(), credential(name="bad", secret="not base64"))
     said = keys(bad, "test")
@@ -287,7 +287,17 @@ def test_no_secret_is_an_options_value() -> None:
     """No option of any command under `keys` takes a secret or a password as its value."""
     from pinnacle.commands.keys import keys as group
 
-    allowed = {"--permissions", "--fields", "--secret-file", "--vault", "--json", "--online", "--yes"}
+    allowed = {
+        "--permissions",
+        "--fields",
+        "--secret-file",
+        "--vault",
+        "--json",
+        "--online",
+        "--yes",
+        "--websocket",
+        "--rest",
+    }
     allowed |= {f"--{new}password-{how}" for new in ("", "new-") for how in ("file", "fd")}
     given = {name for one in group.commands.values() for param in one.params for name in param.opts if name[0] == "-"}
     assert given == allowed

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from pinnacle.log.reader import LogReader
-from tests.cli.command import command, manifest, pinnacle, ran, refused
+from tests.cli.command import command, killed_after, manifest, pinnacle, ran, refused
 
 
 def test_verify_says_intact_or_where_not(tmp_path: Path, short_run: Path) -> None:
@@ -57,11 +57,12 @@ def test_a_reader_that_leaves_early_is_no_error(short_run: Path) -> None:
     first = command("log", "inspect", short_run, "--limit", "0")
     writer = subprocess.Popen(first, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert writer.stdout is not None and writer.stderr is not None
-    assert writer.stdout.readline().strip().startswith(b"0 ")
-    writer.stdout.close()
-    assert writer.stderr.read() == b""
-    writer.stderr.close()
-    assert writer.wait(60) in (0, 1)
+    with killed_after(writer):
+        assert writer.stdout.readline().strip().startswith(b"0 ")
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+        writer.stderr.close()
+        assert writer.wait(60) in (0, 1)
 
 
 def test_a_report_is_made_again_with_the_same_bytes(tmp_path: Path, short_run: Path) -> None:

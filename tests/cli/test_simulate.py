@@ -14,8 +14,8 @@ from pinnacle.config import read_toml
 from pinnacle.event import BOOK_LEVEL
 from pinnacle.history.catalog import list_catalog
 from pinnacle.log.segment import read_segment, segment_info, write_segment
-from tests.cli.command import command, manifest, pinnacle, process, ran, refused, sliced
-from tests.cli.test_interrupt import SLOW, wait_for
+from tests.cli.command import command, ended, manifest, pinnacle, process, ran, refused, sliced, wait_until
+from tests.cli.test_interrupt import SLOW
 
 SHORT = ("--duration", "1", "--set", "simulate.warm_up_s=1")
 
@@ -105,9 +105,9 @@ def test_ctrl_c_leaves_a_run_that_replays_as_far_as_it_came(tmp_path: Path) -> N
     out = tmp_path / "run"
     words = ["--strategy", strategy, "--out", out, "--duration", "3600", "--set", "run.checkpoint_every=2000"]
     started = subprocess.Popen(command("simulate", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(out / "checkpoints", started)
+    wait_until(started, (out / "checkpoints").exists)
     started.send_signal(signal.SIGINT)
-    said, complained = started.communicate(timeout=60)
+    said, complained = ended(started)
     assert (started.returncode, said) == (130, b"") and b"Traceback" not in complained
     assert manifest(out)["status"] == "interrupted"
     assert ran("log", "verify", out).out.endswith("intact\n")

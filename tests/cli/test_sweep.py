@@ -8,7 +8,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pinnacle.log.segment import read_segment, segment_info, write_segment
-from tests.cli.command import CATALOG, FIRST_NS, backtest, command, manifest, pinnacle, ran, refused
+from tests.cli.command import CATALOG, FIRST_NS, backtest, command, ended, manifest, pinnacle, ran, refused, wait_until
 
 DAYS = ("2024-08-08", "2024-08-09", "2024-08-10")
 DAY_NS = 86_400_000_000_000
@@ -295,13 +294,9 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_goes_on(folder: Path, tmp_p
         "--workers", str(workers),
     ]  # fmt: skip
     process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for _ in range(600):
-        if any(out.rglob("summary.json")):
-            break
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.05)
+    wait_until(process, lambda: any(out.rglob("summary.json")))
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=60)
+    said, complained = ended(process)
     assert (process.returncode, said) == (130, b"") and b"Traceback" not in complained
     states = [run["status"] for run in told(out)["runs"]]
     assert told(out)["status"] == "interrupted" and {"complete", "missing"} >= set(states) and "missing" in states

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinnacle import event as e
-from pinnacle.dialects.binance import Binance
+from pinnacle.dialects.binance import Binance, Fail
 from pinnacle.dialects.binance_public import WEIGHT_MINUTE
 from pinnacle.dialects.dialect import Close, Ping, Session
 from pinnacle.dialects.signatures import hmac_hex
@@ -284,7 +284,16 @@ def test_the_published_signatures_are_accepted() -> None:
     rig.accounts[0].secret = secret
     params = dict(part.split("=") for part in payload.split("&"))
     check = rig.dialect.check
-    check(rig.accounts[0], payload, params | {"signature": hmac_hex(secret, payload)}, 1499827319559 * MS)
+
+    def refused(payload: str, params: dict[str, str], now_ns: int) -> int:
+        with pytest.raises(Fail) as found:
+            check(rig.accounts[0], payload, params, now_ns)
+        return int(found.value.code)
+
+    params["signature"], now_ns = hmac_hex(secret, payload), 1499827319559 * MS
+    check(rig.accounts[0], payload, params, now_ns)
+    assert refused(payload + "0", params, now_ns) == -1022
+    assert refused(payload, params, now_ns + 5001 * MS) == -1021
     payload = (
         "symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=0.001&price=30000.01&newClientOrderId=mm-1"
         "&timestamp=1700000000000"
@@ -292,6 +301,9 @@ def test_the_published_signatures_are_accepted() -> None:
     params = dict(part.split("=") for part in payload.split("&"))
     params["signature"] = "nZGEeDDCvU5+Ze9tE8uKqitUpp2AGq7MYQaKNzUxZ8awuGhQT8ckJfruL7st2FAPzNGV5VPOf8gV43RLlj2kAA=="
     check(rig.accounts[0], payload, params, 1700000000000 * MS)
+    assert refused(payload + "0", params, 1700000000000 * MS) == -1022
+    params["signature"] = "A" + params["signature"][1:]
+    assert refused(payload, params, 1700000000000 * MS) == -1022
 
 
 def test_answers_have_the_fields_of_the_venues_own(recordings: Path) -> None:

@@ -39,6 +39,15 @@ def test_the_comparison_gives_trading_free() -> None:
     assert scene.count("place") == 1
 
 
+def test_a_key_that_may_not_ask_stops_trading() -> None:
+    """A comparison that the key's rights do not allow would be asked for for ever: a person has to look."""
+    scene = Scene()
+    scene.desk.begin(scene.now_ns)
+    scene.tick()
+    scene.answer("open", cause="permission")
+    assert scene.safety.killed and scene.safety.why == e.KILL_REFUSED
+
+
 def test_fills_may_come_before_the_acknowledgement() -> None:
     """A fill, then the acknowledgement, then the rest: each is heard, in that order."""
     scene = Scene().compared()

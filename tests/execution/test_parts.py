@@ -66,6 +66,22 @@ def test_nonces_rise_whatever_the_clock_does(times: list[int], floor_ns: int) ->
     assert all(a < b for a, b in pairwise(made))
 
 
+@given(st.lists(st.tuples(st.integers(0, 10**13), st.booleans()), max_size=40))
+def test_a_nonce_that_was_refused_is_left_far_behind(asked: list[tuple[int, bool]]) -> None:
+    """Refusals take the next one up, never down and never further ahead of the time than the venue allows."""
+    most_ns = 20_000_000_000
+    nonces, last, latest_ns = Nonces(1_000_000, ahead_ns_max=most_ns), 0, 0
+    for ts_ns, refused in asked:
+        latest_ns = max(latest_ns, ts_ns)
+        if refused:
+            nonces.refused(ts_ns)
+        given_one = nonces.next(ts_ns)
+        assert last < given_one <= (latest_ns + most_ns) // 1_000_000 + len(asked)
+        if refused and last * 1_000_000 < ts_ns:
+            assert given_one * 1_000_000 >= ts_ns + 999_000_000
+        last = given_one
+
+
 RULES = {
     "binance": r"[a-zA-Z0-9-_]{1,36}",
     "coinbase": r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",

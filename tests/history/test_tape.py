@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pinnacle.errors import HistoryError
@@ -108,10 +109,32 @@ def test_symbols_are_what_was_subscribed_to():
     assert symbols_in('{"method":"SUBSCRIBE","params":["ethusdt@trade"],"id":1}') == ["ETHUSDT"]
 
 
-@given(st.text(max_size=80))
+@given(st.text(max_size=80) | st.text("/@?&=[]:.streamħß%", max_size=40).map("wss://a?streams=".__add__))
+@example("http://[x?streams=a@b")
+@example("@")
 def test_any_text_names_symbols_or_none(text):
-    """Whatever was sent, looking for symbols in it does not fail."""
-    symbols_in(text)
+    """Whatever address was opened, looking in it does not fail; a symbol stands before an @, once, never empty."""
+    found = symbols_in(text)
+    assert len(set(found)) == len(found) <= unquote_plus(text).count("@")
+    plain = "".join(unquote_plus(text).split()).upper()
+    assert all(one and "".join(one.split()) + "@" in plain for one in found)
+
+
+SYMBOLS = st.lists(st.text("ABCxyz0189-", min_size=1, max_size=9), max_size=6)
+
+
+@given(SYMBOLS, st.sampled_from(["product_ids", "symbols", "pair"]), st.integers(0, 5))
+def test_a_subscription_names_its_symbols_in_their_order(symbols, key, depth):
+    """However deep they lie in it, each once; beside them numbers, other words and nothing else are no symbols."""
+    said = {"type": "subscribe", key: symbols, "n": [1, None, True, "ticker"]}
+    for _ in range(depth):
+        said = {"params": [said]} if depth % 2 else {"args": said}
+    if depth < 4:
+        assert symbols_in(json.dumps(said)) == list(dict.fromkeys(symbols))
+    streams = [f"{one.lower()}@depth" for one in symbols]
+    expected = list(dict.fromkeys(one.upper() for one in symbols))
+    assert symbols_in(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1})) == expected
+    assert symbols_in("wss://a/stream?streams=" + "/".join(streams)) == expected
 
 
 def test_answers_and_listing_are_found_beside_the_tape(tmp_path):

@@ -285,6 +285,7 @@ def test_bounds_checked_book(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     word, folder = done.stdout.split()
@@ -300,6 +301,7 @@ def run_again(environment, chosen):
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout

@@ -416,6 +416,7 @@ def test_interpreted_book_equals_naive():
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout

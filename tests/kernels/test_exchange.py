@@ -592,6 +592,7 @@ def run_again(environment, chosen):
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout

@@ -136,7 +136,11 @@ def test_interpreted_worlds_are_the_same() -> None:
     show = "print(*run_world(seed, 90)[:2], sep=chr(10))"
     code = f"from tests.kernels.test_fifo import run_world; [{show} for seed in range(3)]"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -54,7 +54,12 @@ def test_compiled_equals_interpreted():
 def _run(disable_jit):
     environment = {**os.environ, "NUMBA_DISABLE_JIT": disable_jit}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

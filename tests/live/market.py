@@ -211,10 +211,11 @@ def played(scene: Scene, play: Callable[[], None], *more: str, command: tuple[st
             except Exception as error:
                 failed.append(error)
 
-    player = threading.Thread(target=go)
+    player = threading.Thread(target=go, daemon=True)
     player.start()
     said = pinnacle(*command, scene.config, "--out", scene.out, "--headless", "--for", "200", *more)
-    player.join()
+    player.join(2 * PATIENCE_S)
+    assert not player.is_alive(), "whoever plays has not ended"
     if failed:
         print(said.err, said.out[-4000:])
         raise failed[0]

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -62,23 +63,23 @@ def tear(run: Path, chance: random.Random) -> str:
     return what
 
 
-def test_a_session_killed_anywhere_goes_on(tmp_path: Path) -> None:
+def test_a_session_killed_anywhere_goes_on(tmp_path: Path, seed: int) -> None:
     """SIGKILL at a random moment of its life (loading, recovering, connecting, trading, sealing), sometimes with its
     last frame torn as well, again and again in one folder: nothing that was whole is ever lost or changed, the next
     start always recovers, no order is placed on a book that is not live, and all its lives are one log that replays."""
-    seed = int(os.environ.get("PINNACLE_SEED", random.randrange(1 << 30)))
-    print(f"seed {seed}")
     chance = random.Random(seed)
     counts: Counter[str] = Counter()
-    with scene("binance", tmp_path) as one:
+    with scene("binance", tmp_path) as one, ExitStack() as children:
         words = command(
             "live", "run", one.config, "--out", one.out, "--headless", "--set", "live.rotate_s=1",
             "--set", "run.checkpoint_every=197",
         )  # fmt: skip
 
         def start() -> subprocess.Popen[bytes]:
-            sink = (tmp_path / "said").open("a")
-            return subprocess.Popen(words, cwd=ROOT, stdout=sink, stderr=sink)
+            with (tmp_path / "said").open("a") as sink:
+                child = subprocess.Popen(words, cwd=ROOT, stdout=sink, stderr=sink)
+            children.callback(child.kill)
+            return child
 
         # The first life compiles the kernels where that was not done; the second shows how long a start takes.
         for _ in range(2):
@@ -87,14 +88,14 @@ def test_a_session_killed_anywhere_goes_on(tmp_path: Path) -> None:
             wait_for("the session", (one.out / "control.sock").exists, 300)
             alive_s = time.monotonic() - began
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.wait(20)
         before = records_of(one.out)
         for number in range(KILLS):
             child = start()
             time.sleep(chance.uniform(0.2 * alive_s, 2 * alive_s + 0.5))
             assert child.poll() is None, (tmp_path / "said").read_text()[-2000:]
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.wait(20)
             after = records_of(one.out)
             assert np.array_equal(after[: before.size], before), f"seed {seed}, kill {number}: something was lost"
             counts["kills that heard something new"] += after.size > before.size

@@ -323,7 +323,9 @@ except DiskError as error:
 def test_a_file_size_limit_is_an_error_and_not_a_signal(tmp_path: Path) -> None:
     """A system that really refuses to grow the file gives DiskError, and the closed journal has what it says."""
     path = tmp_path / "a.journal"
-    done = subprocess.run([sys.executable, "-c", _LIMITED, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(path)], capture_output=True, text=True, check=True, timeout=240
+    )
     records = int(done.stdout.split()[0])
     assert f"{records} records are safe" in done.stdout and records % 500 == 0 and records > 10_000
     assert len(salvage(path)[0]) == records * UNIT and salvage(path)[1] is None
@@ -343,7 +345,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_was_appended_survives_a_kill(tmp_path: Path) -> None:
     """A process killed right after an append, without sync or close, leaves every record readable."""
     path = tmp_path / "a.journal"
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False)
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False, timeout=240)
     assert done.returncode == -signal.SIGKILL
     kept, damage = salvage(path)
     assert len(kept) == 1108 * UNIT and isinstance(damage, NotClosed)

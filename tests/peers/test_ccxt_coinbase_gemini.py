@@ -92,7 +92,10 @@ def test_ccxt_trades_at_coinbase_advanced() -> None:
         client = ccxt.coinbase({"apiKey": account.key, "secret": SEED, "options": options})
         client.urls["api"]["rest"] = one.http
         unknown = "c01ba5e0-0d00-4000-8000-000000000001"
-        trade(client, "BTC/USD", {"funds": ccxt.InsufficientFunds, "unknown": ccxt.BaseError, "id": unknown})
+        trade(client, "BTC/USD", {"funds": ccxt.InsufficientFunds, "unknown": ccxt.BadRequest, "id": unknown})
+        client.apiKey = "organizations/nobody/apiKeys/nobody"
+        with pytest.raises(ccxt.AuthenticationError):
+            client.fetch_balance()
 
 
 def test_coinbases_own_client_trades_at_coinbase_advanced() -> None:

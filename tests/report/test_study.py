@@ -293,7 +293,7 @@ def test_importing_the_report_of_a_study_draws_nothing() -> None:
         "bad = {'numba', 'plotly', 'pyarrow', 'polars', 'optuna', 'rich'} & set(sys.modules)\n"
         "sys.exit(str(bad) if bad else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
 
 

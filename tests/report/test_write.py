@@ -208,7 +208,7 @@ def test_importing_the_report_compiles_and_draws_nothing() -> None:
         "bad = {'numba', 'plotly', 'pyarrow', 'polars', 'rich', 'pinnacle.kernels'} & set(sys.modules)\n"
         "sys.exit(str(bad) if bad else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
 
 

@@ -198,7 +198,7 @@ class LocalExchange:
         self.clients += 1
         faults = dict(self.faults) if self.clients == 1 else {}
         market = Market(self.seed + self.clients)
-        connection.recv()
+        connection.recv(timeout=60)
         connection.send(json.dumps(market.whole(time.time_ns())))
         sent = 0
         while not self._ending.is_set():
@@ -236,7 +236,7 @@ class LocalExchange:
             finally:
                 self._ending.set()
                 server.shutdown()
-                thread.join()
+                thread.join(20)
 
     def settings(self) -> list[str]:
         """The --set of a config that follows this exchange."""

@@ -156,7 +156,8 @@ def test_a_node_lost_in_the_middle_changes_nothing(nodes: Nodes, tmp_path: Path)
     tasks = [Task(number, "hold", mark=str(mark), node=nodes.second.node_id) for number in range(12)]
 
     def lose() -> None:
-        while not mark.exists():
+        deadline_s = time.monotonic() + 120
+        while not mark.exists() and time.monotonic() < deadline_s:
             time.sleep(0.02)
         nodes.lose_second()
 

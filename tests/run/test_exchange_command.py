@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from pinnacle.cli import main
 from pinnacle.log.check import verify
+from tests.cli.command import killed_after
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -41,10 +42,11 @@ def test_it_says_where_it_listens_serves_tls_logs_and_ends_on_sigint(tmp_path: P
     try:
         assert process.stdout is not None
         said = ""
-        while "Ctrl-C" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+        with killed_after(process):
+            while "Ctrl-C" not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
         found = re.search(r"https://127\.0\.0\.1:\d+", said)
         assert found is not None and "wss://" in said and "pinnacle-demo-key" in said
         trusted = ssl.create_default_context(cafile=str(out / "exchange-certificate.pem"))
@@ -62,7 +64,7 @@ def test_it_says_where_it_listens_serves_tls_logs_and_ends_on_sigint(tmp_path: P
         assert process.returncode == 0 and "ended after" in rest and "fault http_5xx" in rest
     finally:
         process.kill()
-        process.wait()
+        process.wait(20)
     assert "fault http_5xx at /api/v3/time" in (out / "faults.log").read_text()
     checked = verify(out)
     assert checked.ok and checked.counts["book_level"] > 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +48,9 @@ def own(records: np.ndarray, until_ns: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", sorted(LATENCIES))
-def test_paper_is_the_backtest_of_what_it_heard(tmp_path: Path, case: str) -> None:
+def test_paper_is_the_backtest_of_what_it_heard(tmp_path: Path, case: str, seed: int) -> None:
     """For each latency model, rhythm, fill and queue model: every timer, answer, fill, command and fingerprint of a
     paper session is byte for byte that of a backtest over the market in its log."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     text = find_file("fixed_spread", None, "strategies", ".py").read_text()
     (tmp_path / "plain.py").write_text(text.replace("@jit\n", ""))
     given = tuple(setting.format(folder=tmp_path) for setting in LATENCIES[case])

@@ -1,15 +1,10 @@
-"""`pinnacle live --live` against the local exchange over sockets: killed again and again, its books are the exchange's.
-
-PINNACLE_SIGKILLS says how often the session is killed, 2 if it does not.
-"""
+"""`pinnacle live --live` against the local exchange over sockets: what is refused, and done without it."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
-import os
-import random
 import re
 import signal
 import subprocess
@@ -25,12 +20,12 @@ import pytest
 from pinnacle import event
 from pinnacle.log.reader import LogReader
 from tests.cli.command import pinnacle, ran, refused
+from tests.run.exchange_process import KEY, PASSWORD, SECRET, SPOTS, exchange_process, until
 
-SIGKILLS = int(os.environ.get("PINNACLE_SIGKILLS", "2"))
-KEY, SECRET = "pinnacle-demo-key", "cGlubmFjbGUtZGVtby1zZWNyZXQtMDE="
-PASSWORD = "a password of the test"
+# So far from the mid that nothing of it is filled: what rested when the session was killed rests until it is cancelled.
 QUOTING = (
-    "live.notional_max.binance=100000", "strategy.params.order_qty=0.001", "strategy.params.position_max=0.005",
+    "strategy.params.half_spread_bps=30", "live.notional_max.binance=100000",
+    "strategy.params.order_qty=0.001", "strategy.params.position_max=0.005",
     "risk.position_max=0.006",
 )  # fmt: skip
 
@@ -38,26 +33,8 @@ QUOTING = (
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[str]:
     """host:port of a local exchange in a process of its own."""
-    log = (tmp_path / "exchange.log").open("w+")
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "pinnacle.cli", "simulate", "--listen", "127.0.0.1:0", "--dialect", "binance",
-            "--symbol", "BTCUSDT", "--set", "flow.model=plain", "--set", "flow.per_s=300",
-        ],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        found = None
-        while found is None:
-            assert time.monotonic() < deadline and process.poll() is None, Path(log.name).read_text()
-            time.sleep(0.1)
-            found = re.search(r"listens on (\S+)", Path(log.name).read_text())
-        yield found.group(1)
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
+    with exchange_process(SPOTS["binance"], tmp_path, "flow.model=plain", "flow.per_s=300") as served:
+        yield served.host
 
 
 def signed(host: str, path: str, method: str = "GET", **params: object) -> Any:
@@ -75,7 +52,7 @@ def command(tmp_path: Path, host: str, *more: str) -> list[str]:
     settings = (f"live.venues.binance.websocket=ws://{host}", f"live.venues.binance.rest=http://{host}", *QUOTING)
     words += [
         "--vault", str(tmp_path / "keys" / "vault"), "--password-file", str(tmp_path / "keys" / "password"),
-        "--strategy", "join_best",
+        "--strategy", "fixed_spread",
     ]  # fmt: skip
     return words + [word for one in settings for word in ("--set", one)] + list(more)
 
@@ -95,38 +72,6 @@ def add_key(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_session_killed_again_and_again_holds_what_the_exchange_says(tmp_path: Path, exchange: str) -> None:
-    """After each SIGKILL it goes on; at the end no order rests, every fill is counted once, and the log replays."""
-    add_key(tmp_path)
-    chance = random.Random(5)
-    for _ in range(SIGKILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pinnacle.cli", *command(tmp_path, exchange)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if '"ready": true' in line:
-                break
-        time.sleep(chance.uniform(0.3, 2.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    last = ran(*command(tmp_path, exchange, "--for", "3")).out.splitlines()[-1]
-    assert signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT") == []
-    trades = signed(exchange, "/api/v3/myTrades", symbol="BTCUSDT", limit=1000)
-    records = next_all(tmp_path / "run")
-    ids = [int(row["aux"]) for row in records if row["kind"] == event.FILL_ID]
-    assert sorted(ids) == sorted(trade["id"] for trade in trades) and len(set(ids)) == len(ids)
-    held = sum((1 if trade["isBuyer"] else -1) * round(float(trade["qty"]) * 1e5) for trade in trades)
-    assert round(float(json.loads(last)["instruments"][0]["position"]) * 1e5) == held
-    assert sum(record["kind"] == event.PLACE for record in records) > 3
-    assert ran("replay", tmp_path / "run").out.startswith("equal: ")
-    assert ran("log", "verify", tmp_path / "run").code == 0
-    for path in (tmp_path / "run").rglob("*"):
-        if path.is_file():
-            assert SECRET.encode() not in path.read_bytes(), f"{path} holds a secret"
-
-
 def test_orders_are_cancelled_with_the_engine_dead(tmp_path: Path, exchange: str) -> None:
     """The watchdog cancels a killed session's orders and nobody else's; cancel-all all; `log why` tells."""
     add_key(tmp_path)
@@ -136,25 +81,22 @@ def test_orders_are_cancelled_with_the_engine_dead(tmp_path: Path, exchange: str
         price="57000.00", newClientOrderId="by-hand",
     )  # fmt: skip
     words = [sys.executable, "-m", "pinnacle.cli", *command(tmp_path, exchange)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    words = [sys.executable, "-m", "pinnacle.cli", "watchdog", str(tmp_path / "run"), "--after", "1.5"]
-    watching = subprocess.Popen([*words, *map(str, unlock)], stdout=subprocess.PIPE, text=True)
+    said, watched = tmp_path / "session.out", tmp_path / "watchdog.out"
+    watching_words = [sys.executable, "-m", "pinnacle.cli", "watchdog", str(tmp_path / "run"), "--after", "1.5"]
+    with said.open("w") as session_out, watched.open("w") as watchdog_out:
+        process = subprocess.Popen(words, stdout=session_out, stderr=session_out)
+        watching = subprocess.Popen([*watching_words, *map(str, unlock)], stdout=watchdog_out, stderr=watchdog_out)
     try:
-        deadline = time.monotonic() + 90
-        while len(signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT")) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        resting = lambda: signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT")  # noqa: E731
+        until(lambda: len(resting()) >= 2, 120, said.read_text)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert watching.stdout is not None
-        assert any(re.search("[1-9] cancelled, none is left", line) for line in iter(watching.stdout.readline, ""))
+        until(lambda: re.search("[1-9] cancelled, none is left", watched.read_text()), 120, watched.read_text)
     finally:
         for one in (process, watching):
             one.kill()
             one.wait()
-            assert one.stdout is not None
-            one.stdout.close()
-    resting = signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT")
-    assert [one["orderId"] for one in resting] == [by_hand["orderId"]]
+    assert [one["orderId"] for one in resting()] == [by_hand["orderId"]]
     at = ("--websocket", f"ws://{exchange}", "--rest", f"http://{exchange}")
     assert "1 cancelled, none is left" in ran("cancel-all", "binance", "BTCUSDT", *at, *unlock).out
     assert signed(exchange, "/api/v3/openOrders", symbol="BTCUSDT") == []

@@ -397,6 +397,9 @@ def test_default_workers_fit_the_affinity() -> None:
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nimport json, pinnacle.run.workers as w\n"
     )
     said = subprocess.run(
-        [sys.executable, "-c", code + "print(json.dumps(w.default_workers()))"], capture_output=True, cwd=ROOT
+        [sys.executable, "-c", code + "print(json.dumps(w.default_workers()))"],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=240,
     )
     assert json.loads(said.stdout) == 1

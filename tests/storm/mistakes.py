@@ -263,7 +263,7 @@ def _troubled(seconds: float = 2.0, lots: int = 150, slow: bool = False, **troub
 
 _LOSSES = _troubled(6.0, lost=0.1, lost_up=0.15, http_lost=0.3, breaks=[(2.5, "api")])
 # Where orders go by HTTP, each on its own: on a websocket what comes later arrives later.
-_BY_HTTP = ("bitstamp", "coinbase", "coinbase-advanced")
+_BY_HTTP = ("binance-usdm", "bitstamp", "coinbase", "coinbase-advanced")
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,20 @@ def binance(dialect: Any, chance: random.Random, share: Share) -> None:
     dialect.by_name[name] = (key, dialect.signed_methods[key])
 
 
+def usdm(dialect: Any, chance: random.Random, share: Share) -> None:
+    """-1000 with 503 says nothing of the outcome."""
+    fail = binance_words.Fail
+    unknown = fail(-1000, "Unknown error, please check your request or try again later.", 503)
+    fails = [
+        unknown, unknown, fail(-1008, "Request throttled by system-level protection.", 503),
+        fail(-4141, "Symbol is closed."),
+        fail(-1015, "Too many new orders; current limit is 300 orders per 10 SECOND.", 429),
+    ]  # fmt: skip
+    key = ("POST", "/fapi/v1/order")
+    name, weight, place = dialect.signed_methods[key]
+    dialect.signed_methods[key] = (name, weight, _moody(place, chance, share, fails))
+
+
 def kraken(dialect: Any, chance: random.Random, share: Share) -> None:
     """EService:Unavailable says nothing of the outcome."""
     fail = kraken_words.Fail

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from pinnacle.dialects.binance import Binance
+from pinnacle.dialects.binance_usdm import BinanceUsdm
 from pinnacle.dialects.bitstamp import Bitstamp
 from pinnacle.dialects.coinbase import Coinbase
 from pinnacle.dialects.coinbase_advanced import CoinbaseAdvanced
@@ -23,7 +24,13 @@ from pinnacle.dialects.gemini import Gemini
 from pinnacle.dialects.kraken import Kraken
 from pinnacle.dialects.orders import Account
 from pinnacle.instrument import Instrument
-from pinnacle.venues import binance_gateway, coinbase_advanced_gateway, coinbase_gateway, gemini_gateway
+from pinnacle.venues import (
+    binance_gateway,
+    binance_usdm_gateway,
+    coinbase_advanced_gateway,
+    coinbase_gateway,
+    gemini_gateway,
+)
 from pinnacle.venues.binance import ADDRESS as BINANCE_ADDRESS
 from pinnacle.venues.bitstamp_gateway import BitstampGateway
 from pinnacle.venues.credentials import signer
@@ -97,6 +104,14 @@ def _binance(where: str, body: bytes) -> Left | None:
     return Left(params["newClientOrderId"], params["side"], params["price"], params["quantity"])
 
 
+def _usdm(where: str, body: bytes) -> Left | None:
+    path, _, query = where.partition("?")
+    if path != "POST /fapi/v1/order":
+        return None
+    said = {name: value for name, (value,) in parse_qs(query).items()}
+    return Left(said["newClientOrderId"], said["side"], said["price"], said["quantity"])
+
+
 def _coinbase(where: str, body: bytes) -> Left | None:
     if where != "POST /orders":
         return None
@@ -141,6 +156,10 @@ PLACES = {
     "binance": Place(
         "binance", "BTCUSDT", "USDT", Binance, _floorless(binance_gateway.gateway),
         lambda: signer("binance", SECRET.encode())[1], _binance, moods.binance,
+    ),
+    "binance-usdm": Place(
+        "binance-usdm", "BTCUSDT", "USDT", BinanceUsdm, _floorless(binance_usdm_gateway.gateway),
+        lambda: signer("binance-usdm", SECRET.encode())[1], _usdm, moods.usdm,
     ),
     "bitstamp": Place(
         "bitstamp", "btcusd", "USD", Bitstamp,

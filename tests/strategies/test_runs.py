@@ -89,7 +89,7 @@ def test_compiled_is_interpreted(cut, tmp_path):
     out = tmp_path / "interpreted"
     out.mkdir()
     command = [sys.executable, "-m", "tests.strategies.sample", str(cut), str(out), *sample.NAMES]
-    subprocess.run(command, cwd=sample.ROOT, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True)
+    subprocess.run(command, cwd=sample.ROOT, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True, timeout=240)
     for name in sample.NAMES:
         settings = sample.settings_for(name, {"warmup_s": 1})
         compiled = sample.run(sample.strategy_path(name), tmp_path / name, settings, cut).events

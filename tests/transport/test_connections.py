@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -203,6 +204,38 @@ def test_a_proxy_is_asked_to_connect() -> None:
     run(main)
 
 
+def test_a_loop_that_was_held_up_while_it_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that opens in the very turn in which it is given up ends in the venue's error, whatever of it was
+    begun hears that it is gone, and the next attempt opens."""
+    monkeypatch.setattr("pinnacle.transport.websocket.HANDSHAKE_S_MAX", 0.3)
+
+    async def main() -> list[str]:
+        said: list[str] = []
+        async with serve(echo, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for held_s in (0.5, 0.0):
+                heard = Heard()
+
+                def begun(opened: object, held_s: float = held_s) -> None:
+                    said.append("begun")
+                    time.sleep(held_s)
+
+                def gone(why: str) -> None:
+                    said.append("gone")
+
+                try:
+                    made = await connect(url, {}, Route(), heard.received, gone, begun)
+                    made.drop("over")
+                    await asyncio.sleep(0.01)
+                except VenueError:
+                    said.append("refused")
+        return said
+
+    said = run(main)
+    assert said[-2:] == ["begun", "gone"]
+    assert said[:-2] in (["begun", "gone", "refused"], ["begun", "gone"])
+
+
 def test_backoff_doubles_within_bounds_and_repeats() -> None:
     """Waits lie in the upper half of a doubling bound, never above BACKOFF_S_MAX, and follow from the generator."""
     waits = [[reconnect.backoff_s(n, random.Random(seed)) for n in range(1, 40)] for seed in (1, 1, 2)]
@@ -248,6 +281,52 @@ def test_a_connection_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
     run(main)
     assert said[:12] == ["opened", "hello", "closed"] * 4
+
+
+def test_a_connection_that_ends_as_it_is_cancelled_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends a connection in the very moment in which it breaks waits for it no longer: however many steps of the
+    loop lie between the two, it does not connect again."""
+    monkeypatch.setattr(reconnect, "BACKOFF_S_MIN", 0.001)
+    made: list[Callable[[str], None]] = []
+
+    class Opened:
+        bytes_in = pongs_in = 0
+
+        def drop(self, why: str) -> None: ...
+
+    async def connects(url: Any, headers: Any, route: Any, received: Any, gone: Any, begun: Any) -> Any:
+        made.append(gone)
+        opened = Opened()
+        begun(opened)
+        return opened
+
+    class Ear:
+        def opened(self) -> None: ...
+
+        def received(self, data: bytes) -> None: ...
+
+        def closed(self, why: str) -> None: ...
+
+        def failed(self, why: str) -> None: ...
+
+    monkeypatch.setattr(reconnect, "connect", connects)
+
+    async def main() -> None:
+        for steps in range(8):
+            kept = reconnect.Connection(lambda: "", dict, Route(), Ear(), random.Random(3))
+            made.clear()
+            task = asyncio.create_task(kept.run())
+            while not made:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            made[0]("broken")
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=1)
+            assert done and task.cancelled() and len(made) == 1, f"after {steps} steps"
+
+    run(main)
 
 
 def test_half_open_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,9 @@ def test_no_core_dumps() -> None:
         "deny_core_dumps()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )
-    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240
+    ).stdout
     assert said.split() == (["0", "0"] if sys.platform == "linux" else ["0", "-1"])
 
 

@@ -33,6 +33,9 @@ GOOD = [
     ("binance", "k", TEXT, "", "hmac"),
     ("binance", "k", KEYS["ed25519"], "", "ed25519"),
     ("binance", "k", KEYS["rsa"], "", "rsa"),
+    ("binance-usdm", "k", TEXT, "", "hmac"),
+    ("binance-usdm", "k", KEYS["ed25519"], "", "ed25519"),
+    ("binance-usdm", "k", KEYS["rsa"], "", "rsa"),
     ("bitstamp", "k", TEXT, "", "hmac"),
     ("coinbase", "k", BASE64, "phrase", "hmac"),
     ("coinbase-advanced", "organizations/o/apiKeys/k", KEYS["es256"], "", "es256"),
@@ -66,7 +69,7 @@ def test_the_fingerprint_is_that_of_openssl(tmp_path: Path) -> None:
     file.write_text(KEYS["ed25519"])
     try:
         public = subprocess.run(
-            ["openssl", "pkey", "-in", file, "-pubout", "-outform", "DER"], capture_output=True, check=True
+            ["openssl", "pkey", "-in", file, "-pubout", "-outform", "DER"], capture_output=True, check=True, timeout=240
         ).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("no openssl that knows Ed25519")
@@ -76,7 +79,7 @@ def test_the_fingerprint_is_that_of_openssl(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("venue", "api_key", "secret", "passphrase", "word"),
     [
-        ("nowhere", "k", TEXT, "", "there are binance, bitstamp"),
+        ("nowhere", "k", TEXT, "", "there are binance, binance-usdm, bitstamp"),
         ("kraken", "k", "not base64!", "", "base64"),
         ("kraken", "", BASE64, "", "id of the kraken key is empty"),
         ("kraken", "k\r\nX-Evil: 1", BASE64, "", "characters that none has"),

@@ -183,6 +183,22 @@ def test_binance_rest_as_ccxt(kind: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "seed"), BINANCE_KINDS)
+def test_binance_futures_as_ccxt(kind: str, seed: int) -> None:
+    """The query of a futures order, signed as a spot one is."""
+    draw = Draw(seed)
+    secret, key = binance_secret(kind, draw)
+    peer = client("binanceusdm", apiKey=draw.text(), secret=secret)
+    peer.nonce = lambda: 1_700_000_000_000 + seed
+    sent = peer.sign("order", ["fapiPrivate"], "POST", draw.params(ODD.replace(" ", "")))
+    text = sent["body"] or sent["url"].partition("?")[2]
+    params = dict(parse_qsl(text))
+    theirs = params.pop("signature")
+    assert signing.binance_signed_query(key, params) == text
+    assert theirs == signing.binance_signature(key, text.rpartition("&signature=")[0].encode())
+    assert sent["headers"]["X-MBX-APIKEY"] == signing.binance_headers(peer.apiKey)["X-MBX-APIKEY"]
+
+
+@pytest.mark.parametrize(("kind", "seed"), BINANCE_KINDS)
 def test_binance_websocket_as_python_binance(kind: str, seed: int) -> None:
     """Parameters of a ws-api request, in the characters for which the clients do not differ from the documents."""
     draw = Draw(seed)

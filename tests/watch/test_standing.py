@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from pathlib import Path
 
@@ -20,10 +19,8 @@ from tests.run.paper_scene import Scene
 ROTATE_BYTES = 128 << 10
 
 
-def test_books_positions_and_money_are_the_engines(tmp_path: Path) -> None:
+def test_books_positions_and_money_are_the_engines(tmp_path: Path, seed: int) -> None:
     """After every so many messages: best prices, own quotes, position, result, fills and open orders are equal."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
     scene = Scene(tmp_path, seed, ("fees.maker_bps=0.3", "run.seed=1"))
     engine = scene.open(Files(), rotate_bytes=ROTATE_BYTES)
     standing, tail = Standing(scene.instruments), Tail(tmp_path / "log")
@@ -59,12 +56,15 @@ def test_a_tail_misses_nothing_while_files_come_and_go(tmp_path: Path) -> None:
             seen.extend(tail.more())
         seen.extend(tail.more())
 
-    reader = threading.Thread(target=follow)
+    reader = threading.Thread(target=follow, daemon=True)
     reader.start()
-    scene.play(engine, 3000)
-    scene.log.finish()
-    ended.set()
-    reader.join()
+    try:
+        scene.play(engine, 3000)
+        scene.log.finish()
+    finally:
+        ended.set()
+    reader.join(60)
+    assert not reader.is_alive()
     assert len(list((tmp_path / "log").glob("*.parquet"))) > 2
     assert np.array_equal(np.concatenate(seen), np.concatenate(list(LogReader(tmp_path).records())))
 

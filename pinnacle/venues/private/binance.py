@@ -48,6 +48,9 @@ VENUES_OWN = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_
 ONLY_NOTED = {
     "TRADE_LITE": "a fill that ORDER_TRADE_UPDATE says whole",
     "ALGO_UPDATE": "a conditional order: we place none",
+    "CONDITIONAL_ORDER_TRIGGER_REJECT": "a conditional order: we place none",
+    "MARGIN_CALL": "the venue asks for margin: add some or reduce the position, before it is liquidated",
+    "ACCOUNT_CONFIG_UPDATE": "leverage or margin mode was changed by hand",
     "listStatus": "a list of orders: we place none",
     "externalLockUpdate": "a lock from elsewhere",
     "eventStreamTerminated": "the private stream ended: subscribe anew and reconcile",

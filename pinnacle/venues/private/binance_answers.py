@@ -7,16 +7,18 @@ Rules: the venue's public documents of July 2026 (errors, order endpoints), and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 
 from pinnacle.errors import HistoryError
 from pinnacle.event import (
+    BUY,
     CANCEL_REJECTED,
     FILL_TAKER,
     LAST,
+    MAKER,
     ORDER_ACKNOWLEDGED,
     ORDER_CANCELLED,
     ORDER_EXPIRED,
@@ -25,8 +27,10 @@ from pinnacle.event import (
     ORDER_UNKNOWN,
     REASON_SHIFT,
     REPLACE_REJECTED,
+    SELL,
 )
 from pinnacle.venues.feed import Followed, Malformed
+from pinnacle.venues.gateway import Order, Standing
 from pinnacle.venues.private.binance import SIDES, Id, Ms, expired
 from pinnacle.venues.private.said import Note, Said, Step, fee_of
 
@@ -70,6 +74,12 @@ TEXTS = {
 STATUSES = {418: "rate_limit", 429: "rate_limit"}
 _SERVER = 500
 _DONE = 200
+# How an order stands, by its status: open, or how it ended.
+STANDS = {
+    "NEW": 0, "PENDING_NEW": 0, "PARTIALLY_FILLED": 0, "PENDING_CANCEL": 0, "FILLED": ORDER_FILLED,
+    "CANCELED": ORDER_CANCELLED, "EXPIRED": ORDER_EXPIRED, "EXPIRED_IN_MATCH": ORDER_EXPIRED,
+    "REJECTED": ORDER_REJECTED,
+}  # fmt: skip
 
 
 class _Error(msgspec.Struct):
@@ -105,7 +115,7 @@ class OrderAnswer(msgspec.Struct):
     time: Ms = 0
 
 
-class Trade(msgspec.Struct):
+class _Trade(msgspec.Struct):
     """A fill as the list of own trades shows it: what reconciliation counts by id."""
 
     symbol: str
@@ -116,8 +126,18 @@ class Trade(msgspec.Struct):
     commission: str
     commissionAsset: str
     time: Ms
+
+
+class Trade(_Trade):
     isBuyer: bool
     isMaker: bool
+
+
+class FuturesTrade(_Trade):
+    """On USD-M two of the names are other ones."""
+
+    isBuyer: bool = msgspec.field(name="buyer")
+    isMaker: bool = msgspec.field(name="maker")
 
 
 class Held(msgspec.Struct):
@@ -133,11 +153,22 @@ class Account(msgspec.Struct):
     balances: list[Held]
 
 
-def refusal(request: str, status: int, body: bytes) -> tuple[int, str, str] | None:
+def cause_of(code: int, text: str) -> str:
+    """Our name for a code and its words; "other" for what is in no table, which stops what asked for it."""
+    known = TEXTS.get(code)
+    if known is not None:
+        lower = text.lower()
+        return next((cause for part, cause in known.items() if part in lower), "other")
+    return CODES.get(code, "other")
+
+
+def refusal(
+    request: str, status: int, body: bytes, cause_of: Callable[[int, str], str] = cause_of
+) -> tuple[int, str, str] | None:
     """(kind of record, cause, the venue's words) of an answer other than a good one; None for a good one.
 
     request: PLACE, CANCEL or REPLACE.  status: of HTTP or of a ws-api answer, 0 if nothing came.  body: of HTTP, or the
-    `error` of a ws-api answer.
+    `error` of a ws-api answer.  cause_of: our name for an error's code and words, by the market.
     """
     if status == _DONE:
         return None
@@ -155,21 +186,16 @@ def refusal(request: str, status: int, body: bytes) -> tuple[int, str, str] | No
     return (ORDER_UNKNOWN if cause == "outcome_unknown" else REFUSALS[request]), cause, words
 
 
-def cause_of(code: int, text: str) -> str:
-    """Our name for a code and its words; "other" for what is in no table, which stops what asked for it."""
-    known = TEXTS.get(code)
-    if known is not None:
-        lower = text.lower()
-        return next((cause for part, cause in known.items() if part in lower), "other")
-    return CODES.get(code, "other")
-
-
 class Answers:
-    """Reads good answers.  followed, order_id_of: as of the private stream."""
+    """Reads good answers.  followed, order_id_of: as of the private stream.  shows_fills: whether an answer to a new
+    order has its fills in it; where it has none, an order filled at once is said to rest, and how much was filled."""
 
-    def __init__(self, followed: Mapping[str, Followed], order_id_of: Callable[[str], int | None]) -> None:
+    def __init__(
+        self, followed: Mapping[str, Followed], order_id_of: Callable[[str], int | None], shows_fills: bool = True
+    ) -> None:
         self._followed = followed
         self._order_id_of = order_id_of
+        self._shows_fills = shows_fills
 
     def read(self, body: bytes) -> list[Said]:
         """An order, or a list of them, as steps; a list of orders that hang together (OCO) as a note.  Malformed."""
@@ -210,7 +236,7 @@ class Answers:
         said: list[Said] = []
         if order_id is None:
             said.append(Note("foreign_order", f"{order.symbol}: order {order.orderId} {client_id}, {order.status}"))
-        if order.status in ("NEW", "PARTIALLY_FILLED"):
+        if order.status in ("NEW", "PARTIALLY_FILLED") or (order.status == "FILLED" and not self._shows_fills):
             said.append(step(ORDER_ACKNOWLEDGED, price_ticks, left_lots, done_lots))
         shown = 0
         for fill in order.fills:
@@ -223,7 +249,7 @@ class Answers:
                 step(ORDER_FILLED, fill_ticks, lots, shown, fee_units=fee_units, flags=flags, trade_id=fill.tradeId)
             )
             said += [note] if note else []
-        if shown != done_lots:
+        if shown != done_lots and self._shows_fills:
             said.append(
                 Note("fills_not_shown", f"{order.symbol}: order {order.orderId} filled {done_lots} lots, {shown} shown")
             )
@@ -237,3 +263,39 @@ class Answers:
         elif order.status not in ("NEW", "PARTIALLY_FILLED", "FILLED"):
             said.append(Note("unknown_status", f"{order.symbol}: order {order.orderId} is {order.status}"))
         return said
+
+    def standings(self, shown: Iterable[OrderAnswer]) -> tuple[tuple[Standing, ...], list[Note]]:
+        """How orders stand, and notes on those of symbols that are not followed."""
+        found: list[Standing] = []
+        notes: list[Note] = []
+        for one in shown:
+            followed = self._followed.get(one.symbol)
+            if followed is None:
+                notes.append(Note("foreign_symbol", f"{one.symbol}: order {one.orderId} {one.status}"))
+                continue
+            instrument, end = followed.instrument, STANDS[one.status]
+            cause = expired(one.status, one.timeInForce, one.type) if end == ORDER_EXPIRED else ""
+            client_id = one.origClientOrderId or one.clientOrderId
+            found.append(
+                Standing(
+                    followed, self._order_id_of(client_id), client_id, one.orderId, SIDES[one.side],
+                    instrument.ticks(one.price), instrument.lots(one.origQty), instrument.lots(one.executedQty), end,
+                    cause, (one.updateTime or one.time) * 1_000_000,
+                )
+            )  # fmt: skip
+        return tuple(found), notes
+
+
+def fill_of(trade: Trade | FuturesTrade, followed: Followed, order: Order | None) -> tuple[Step, Note | None]:
+    """A fill of the list of own trades, and a note on its fee.  order: the one asked about; else the list says only the
+    venue's number."""
+    instrument = followed.instrument
+    price_ticks = instrument.ticks(trade.price)
+    fee_units, note = fee_of(instrument, trade.commission, trade.commissionAsset, price_ticks)
+    flags = LAST | (MAKER if trade.isMaker else FILL_TAKER << REASON_SHIFT)
+    step = Step(
+        ORDER_FILLED, followed, order.order_id if order else None, order.client_id if order else "", trade.orderId,
+        BUY if trade.isBuyer else SELL, price_ticks, instrument.lots(trade.qty), trade.time * 1_000_000, fee_units,
+        flags, trade.id,
+    )  # fmt: skip
+    return step, note

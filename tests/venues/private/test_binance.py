@@ -15,6 +15,7 @@ from pinnacle.event import END_REASON_NAMES, EVENT, KIND_NAMES, LAST, MAKER, REA
 from pinnacle.instrument import Instrument
 from pinnacle.venues.feed import Followed, Malformed, Rows
 from pinnacle.venues.private import binance_answers as answers
+from pinnacle.venues.private import binance_usdm as usdm
 from pinnacle.venues.private.binance import PrivateStream
 from pinnacle.venues.private.said import CAUSES, Balance, Note, Said, Step, fee_of
 
@@ -109,12 +110,14 @@ ORDER_ANSWERS = {
 OTHER_ANSWERS = {
     "spot/http_json/account_response": answers.Account,
     "spot/http_json/account_trades_response": list[answers.Trade],
+    "futures/http_json/balance": list[usdm.Held],
+    "futures/http_json/position_risk": list[usdm.PositionAt],
 }
-# Public market data, and accounts of USD-M, which nothing asks for yet.
+# Public market data, and the whole account of USD-M, of which wallets and positions are asked for apart.
 NOT_READ_HERE = {
     "spot": {"avg_price", "book_ticker", "depth", "exchange_info", "klines", "ping", "server_time", "ticker_24hr",
              "ticker_price", "trades"},
-    "futures": {"account_info_v2", "balance", "position_risk"},
+    "futures": {"account_info_v2"},
 }  # fmt: skip
 
 
@@ -129,6 +132,76 @@ def test_every_answer(samples: Path) -> None:
         assert told(ANSWERS.read((samples / f"{name}.json").read_bytes())) == wanted, name
     for name, kind in OTHER_ANSWERS.items():
         assert msgspec.json.decode((samples / f"{name}.json").read_bytes(), type=kind)
+
+
+def test_what_a_futures_account_holds(samples: Path) -> None:
+    """Wallets as they are; a position as the base that it is of, none where none is listed; hedge positions noted."""
+    folder = samples / "futures" / "http_json"
+    assert usdm.balances_of((folder / "balance.json").read_bytes()) == [Balance("USDT", "122.12345678")]
+    listed = (folder / "position_risk.json").read_bytes()
+    btc = {"BTCUSDT": FOLLOWED["BTCUSDT"]}
+    assert usdm.positions_of(listed, btc) == ([Balance("BTC", "0.001")], [])
+    assert usdm.positions_of(b"[]", btc) == ([Balance("BTC", "0")], [])
+    assert usdm.positions_of(listed, FOLLOWED)[0] == [Balance("LTC", "0"), Balance("BTC", "0.001")]  # two are of ETH
+    hedged = listed.replace(b"BOTH", b"SHORT")
+    assert [one.what for one in usdm.positions_of(hedged, btc)[1]] == ["hedge_position"]
+
+
+def test_an_answer_that_shows_no_fills_says_how_much_there_is() -> None:
+    """Where the fills come by the stream alone, an order that is filled at once rests, with so much of it filled."""
+    order = {
+        "symbol": "LTCBTC", "orderId": 1, "clientOrderId": "myOrder1", "price": "0.1", "origQty": "1.0",
+        "executedQty": "1.0", "status": "FILLED", "timeInForce": "GTC", "type": "LIMIT", "side": "BUY",
+    }  # fmt: skip
+    (step,) = answers.Answers(FOLLOWED, OURS.get, shows_fills=False).read(json.dumps(order).encode())
+    assert isinstance(step, Step) and (told([step]), step.done_lots) == (["order_acknowledged"], 1_000)
+
+
+@pytest.mark.parametrize(
+    ("execution", "status", "wanted"),
+    [
+        ("NEW", "NEW", "order_acknowledged"), ("CANCELED", "CANCELED", "order_cancelled"),
+        ("EXPIRED", "EXPIRED", "order_expired"), ("EXPIRED", "EXPIRED_IN_MATCH", "order_expired"),
+        ("AMENDMENT", "NEW", "order_replaced"), ("AMENDMENT", "PARTIALLY_FILLED", "order_replaced"),
+        ("CALCULATED", "FILLED", "order_filled"), ("TRADE", "FILLED", "order_filled"),
+    ],
+)  # fmt: skip
+def test_every_execution_type_of_futures(execution: str, status: str, wanted: str) -> None:
+    """NEW, CANCELED, CALCULATED, EXPIRED, TRADE and AMENDMENT of ORDER_TRADE_UPDATE, each is one step."""
+    fill = {"l": "0.5", "z": "0.5", "L": "2500", "t": 5} if wanted == "order_filled" else {}
+    inner = json.loads(report(x=execution, X=status, **fill))
+    data = json.dumps({"e": "ORDER_TRADE_UPDATE", "T": 1, "E": 1, "o": inner}).encode()
+    assert told(STREAM.read(data)) == [wanted]
+
+
+USDM_ERRORS = [
+    (-2019, "Margin is insufficient.", "funds"),
+    (-2022, "ReduceOnly Order is rejected.", "funds"),
+    (-2026, "This OrderType is not supported when reduceOnly.", "malformed"),
+    (-4061, "Order's position side does not match user's setting.", "permission"),
+    (-4116, "ClientOrderId is duplicated.", "duplicate"),
+    (-4164, "Order's notional must be no smaller than 5.", "notional_filter"),
+    (-5021, "the FOK order has been rejected.", "unfilled"),
+    (-5022, "the Post Only order will be rejected.", "would_cross"),
+    (-5027, "No need to modify the order.", "amend"),
+    (-5028, "Timestamp for this request is outside of the ME recvWindow.", "clock"),
+    (-1000, "An unknown error occured while processing the request.", "outcome_unknown"),
+    (-2010, "Order would immediately match and take.", "would_cross"),
+    (-2011, "Unknown order sent.", "unknown_order"),
+    (-2013, "Order does not exist.", "unknown_order"),
+    (-1021, "Timestamp for this request is outside of the recvWindow.", "clock"),
+    (-1015, "Too many new orders.", "rate_limit"),
+    (-4999, "Never heard of", "other"),
+]
+
+
+@pytest.mark.parametrize(("code", "text", "cause"), USDM_ERRORS)
+def test_refusals_of_futures(code: int, text: str, cause: str) -> None:
+    """The same numbers do not always mean the same as on spot; every cause has a reaction."""
+    body = json.dumps({"code": code, "msg": text}).encode()
+    found = answers.refusal(answers.PLACE, 400, body, usdm.cause_of)
+    assert found is not None and found[1] == cause
+    assert set(usdm.CODES.values()) <= set(CAUSES)
 
 
 def report(**changed: Any) -> bytes:
@@ -333,11 +406,11 @@ def test_fills_that_an_answer_does_not_show_are_noted() -> None:
 
 def test_causes_have_the_records_reasons() -> None:
     """A cause with a number has that reason's name, so that a log and the code call it the same."""
-    names = {"halted": "state"}
+    names = {"halted": "state", "rate_limit": "busy"}
     for cause, number in CAUSES.items():
         if number:
             assert END_REASON_NAMES[number] == names.get(cause, cause)
-    counted = Counter(number for number in CAUSES.values() if number)
+    counted = Counter(number for cause, number in CAUSES.items() if number and cause != "rate_limit")
     assert max(counted.values()) == 1
     used = {cause for *_, cause in ERRORS} | set(answers.CODES.values())
     assert used <= set(CAUSES)
