@@ -180,8 +180,9 @@ class World:
         # Nobody takes any more: what is left resting is seen to rest.
         self._set_rates(replace(self.rates, per_s=CALM_PER_S, taking=0.0))
         self._operator()
-        # Where the venue wants nothing to be asked for a while, that comes first.
-        wait_ns = max(0, process.gateway.retry_ns - self.our_ns())
+        # Where the venue wants nothing to be asked for a while, that comes first; and a clock that was set back stands
+        # still until it is where it was.
+        wait_ns = max(0, max(process.gateway.retry_ns, self.our_ns()) - (self.now_ns + self._jumped_ns))
         self.run_until(
             self.now_ns + wait_ns + self.place.kill_ns,
             lambda: not self._ours_open() and process.trader.open_orders() == 0,
