@@ -15,10 +15,13 @@ from pinnacle.limits import DEAD_MAN_NS, JOURNAL_BYTES_MAX
 
 
 class VenueAddress(msgspec.Struct, forbid_unknown_fields=True):
-    """Where a venue is instead of its public hosts: websocket ("wss://host:port") and rest ("https://host:port")."""
+    """Where a venue is instead of its public hosts: websocket ("wss://host:port") and rest ("https://host:port").
+    tier: of the account, where the venue's limits depend on it (kraken: starter, intermediate or pro); "" for the
+    lowest."""
 
     websocket: str = ""
     rest: str = ""
+    tier: str = ""
 
 
 class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +34,7 @@ class Live(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     depth: levels a side to subscribe to (0: all).  silence_ms: a connection from which nothing came for so long is half
     open (0: as the venue's file has it).  tape: keep the raw bytes too.  disk_free_mb: with less, the session ends.
     ca_file: a certificate authority to trust besides the system's.  proxy: http://HOST:PORT.
-    venues: addresses by venue, for a local exchange.
+    venues: addresses by venue, for a local exchange; and the account's tier.
     notional_max: by venue, the most quote currency that we may come to hold, long or short, if all open orders of one
     side are filled; real orders need it.
     dead_man_s: after so long without us a venue that has a dead-man's switch cancels every order of the account, other

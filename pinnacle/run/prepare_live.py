@@ -11,7 +11,7 @@ from pinnacle.config import Config, apply_settings, parse_config, put, read_toml
 from pinnacle.engine.strategy import load_strategy
 from pinnacle.errors import OperatorError
 from pinnacle.resources import find_file
-from pinnacle.run.real_orders import account_of, limits_of
+from pinnacle.run.real_orders import account_of, limits_of, tier_of
 from pinnacle.run.session import Session
 from pinnacle.vault.vault import Vault
 from pinnacle.venues.venues import VENUES, gateway_address, venue
@@ -33,6 +33,7 @@ def prepare_accounts(session: Session, names: Sequence[str], vault: Callable[[],
     for name in venues:
         gateway_address(name)
         limits_of(session.config, name, session.where)
+        tier_of(session.config, name, session.where)
     opened = vault()
     accounts = {}
     for place, key in chosen.items():

@@ -35,7 +35,7 @@ from pinnacle.venues.credentials import signer
 from pinnacle.venues.feed import Followed
 from pinnacle.venues.gateway import Gateway
 from pinnacle.venues.nonce import LastNonce
-from pinnacle.venues.venues import NONCES, gateway_of
+from pinnacle.venues.venues import NONCES, TIERS, gateway_of
 
 # Between two looks at what time alone brings: overdue answers, questions to be asked again.
 _TICK_NS = 50_000_000
@@ -61,10 +61,22 @@ def account_of(key: Credential, vault: Path) -> Account:
     return Account(key.api_key, signer(key.venue, key.secret.reveal())[1], key.passphrase.reveal(), nonces)
 
 
-def gateway_for(name: str, followed: Sequence[Followed], ids: ClientIds, account: Account) -> Gateway:
+def gateway_for(name: str, followed: Sequence[Followed], ids: ClientIds, account: Account, tier: str = "") -> Gateway:
     """The gateway of an account.  Raises OperatorError for a venue that takes no orders."""
-    more = {} if account.nonces is None else {"nonces": account.nonces}
+    more: dict[str, Any] = {} if account.nonces is None else {"nonces": account.nonces}
+    if tier:
+        more["tier"] = tier
     return gateway_of(name)(followed, ids, account.api_key, account.key, account.passphrase, **more)
+
+
+def tier_of(config: Config, name: str, where: str) -> str:
+    """The account's tier at a venue, "" for the lowest.  Raises OperatorError for one that the venue does not have."""
+    own, tiers = config.live.venues.get(name), TIERS.get(name, ())
+    tier = own.tier if own is not None else ""
+    if tier and tier not in tiers:
+        known = f"known are {', '.join(tiers)}" if tiers else f"{name}'s limits do not depend on one: leave it out"
+        raise OperatorError(f"{where}: live.venues.{name}.tier is {tier!r}; {known}")
+    return tier
 
 
 def limits_of(config: Config, name: str, where: str) -> Limits:
@@ -107,7 +119,7 @@ class RealOrders:
         for v, name in enumerate(venue_table(instruments)):
             followed = [Followed(one, v, k) for k, one in enumerate(instruments) if one.venue == name]
             account = accounts[name]
-            gateway = gateway_for(name, followed, ids, account)
+            gateway = gateway_for(name, followed, ids, account, tier_of(config, name, where))
             self.desks[name] = Desk(gateway, followed, ids, self.safety, memory, limits_of(config, name, where))
         quote = bind(strategy, len(state[0]["lane"]["own"]))
         every_ns = round(config.wake.every_ms * 1_000_000)

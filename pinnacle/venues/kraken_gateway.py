@@ -512,9 +512,10 @@ def gateway(
     key: bytes,
     passphrase: bytes = b"",
     nonces: LastNonce | None = None,
+    tier: str = "starter",
 ) -> KrakenGateway:
-    """The gateway of one account; the venue has no passphrases."""
-    return KrakenGateway(followed, ids, api_key, key, nonces=nonces)
+    """The gateway of one account; the venue has no passphrases.  Raises OperatorError for a tier that is none."""
+    return KrakenGateway(followed, ids, api_key, key, tier=tier, nonces=nonces)
 
 
 def _by_id(step: Step) -> int:

@@ -43,6 +43,9 @@ GATEWAYS = {
 # Whose requests carry a nonce: their gateways take a `nonces` too, see nonce.py.
 NONCES = ("bitstamp", "gemini", "kraken")
 
+# Whose limits depend on the account's tier, the lowest first: their gateways take a `tier` too.
+TIERS = {"kraken": ("starter", "intermediate", "pro")}
+
 
 class Venue(Protocol):
     """What a venue's file offers."""

@@ -117,5 +117,9 @@ def test_real_orders_are_refused_without_everything_they_need(tmp_path: Path) ->
     uncapped = [w for w in words if not w.startswith("live.notional_max")]
     uncapped = [w for k, w in enumerate(uncapped) if not (w == "--set" and uncapped[k + 1 : k + 2] == ["--set"])]
     assert "live.notional_max.binance" in refused(pinnacle(*uncapped))
+    assert "do not depend" in refused(pinnacle(*words, "--set", "live.venues.binance.tier=pro"))
+    kraken = ("instruments.0.venue=kraken", "live.notional_max.kraken=100", "live.venues.kraken.tier=gold")
+    wrong = refused(pinnacle(*words, *(word for one in kraken for word in ("--set", one))))
+    assert "gold" in wrong and "starter, intermediate, pro" in wrong
     assert "vault" in refused(pinnacle(*words))
     assert "gemini" in refused(pinnacle(*words, "--set", "instruments.0.venue=gemini"))
