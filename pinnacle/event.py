@@ -135,8 +135,9 @@ DIFFERENCE_OPEN = 3  # an order of this run that we believed gone is open: it is
 DIFFERENCE_FOREIGN = 4  # an order that this run did not place; order_id: the venue's number of it; it is left alone
 DIFFERENCE_BALANCE = 5  # the position by fills moved by another amount than the venue's balance, qty_lots more there
 DIFFERENCE_BUST = 6  # a fill that we had counted is no more at the venue: for a person to decide
+DIFFERENCE_STARTED = 7  # no difference yet: a process goes on with the log, and its orders get numbers above order_id
 DIFFERENCE_NAMES = {
-    0: "none", 1: "fill", 2: "ended", 3: "open", 4: "foreign", 5: "balance", 6: "bust",
+    0: "none", 1: "fill", 2: "ended", 3: "open", 4: "foreign", 5: "balance", 6: "bust", 7: "started",
 }  # fmt: skip
 
 # why trading stopped for good (OPERATOR_KILL) or for now (OPERATOR_PAUSE), in the reason bits; 0: the operator

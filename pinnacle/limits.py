@@ -324,3 +324,5 @@ NONCE_LOCK_TRIES = 50
 # Lines a minute about one kind of thing that a venue says; a refusal of every order would fill the disk.
 TROUBLES_MAX = 5
 TROUBLE_NS = 60_000_000_000
+# Orders that a power cut may take from the log: more than any venue takes in the seconds that are not on the disk yet.
+ORDERS_LOST_MAX = 1 << 16

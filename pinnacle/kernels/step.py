@@ -16,6 +16,7 @@ from pinnacle.event import (
     BOOK_LEVEL,
     CANCEL_REJECTED,
     CHECKPOINT,
+    DIFFERENCE_STARTED,
     FUNDING,
     IOC,
     LAST,
@@ -35,6 +36,7 @@ from pinnacle.event import (
     ORDER_UNKNOWN,
     PARAMETER_SCALE,
     PARAMETER_SET,
+    RECONCILED,
     REDUCE,
     TICKER,
     TIMER,
@@ -196,6 +198,9 @@ def hear_other(market, lane, event, quote, out):
             lane["killed"] = 1
         refresh_tops(market)
         wake_all(market, lane, quote, out)
+    elif kind == RECONCILED:
+        if event["aux"] == DIFFERENCE_STARTED:
+            lane["next_order_id"] = max(lane["next_order_id"], event["order_id"] + 1)
     elif kind == PARAMETER_SET:
         lane["own"][me]["params"][event["aux"]] = event["price_ticks"] / PARAMETER_SCALE
 

@@ -16,12 +16,15 @@ from pinnacle.engine.strategy import Strategy, raised
 from pinnacle.errors import DiskError
 from pinnacle.event import (
     CANCEL,
+    DIFFERENCE_STARTED,
     EVENT,
+    LAST,
     LINK_DOWN,
     LINK_GAP,
     LINK_STALE,
     LINK_UP,
     PLACE,
+    RECONCILED,
     TIMER,
     empty,
 )
@@ -31,6 +34,7 @@ from pinnacle.instrument import Instrument
 from pinnacle.kernels.orders import FREE
 from pinnacle.kernels.state import NEVER, OUT
 from pinnacle.kernels.step import fold
+from pinnacle.limits import ORDERS_LOST_MAX
 from pinnacle.run.backtest import call_strategy, stopped
 from pinnacle.venues.gateway import Order
 
@@ -73,11 +77,19 @@ class Trader:
         """Before the first event.  recovered: what the engine believes open is the desks' to find out about."""
         if recovered:
             self._adopt()
+            self._go_on(now_ns)
         if self._every_ns:
             self._timer_ns = now_ns + self._every_ns
         for desk in self.desks.values():
             desk.begin(now_ns)
         self.settle(now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        """Orders that the log lost in a power cut have numbers too, and the venues know them: none is given twice."""
+        started = empty(1)
+        started[0]["kind"], started[0]["aux"], started[0]["flags"] = RECONCILED, DIFFERENCE_STARTED, LAST
+        started[0]["order_id"] = int(self._lane["next_order_id"]) + ORDERS_LOST_MAX
+        self._fold(started, now_ns)
 
     def _adopt(self) -> None:
         for k, instrument in enumerate(self._instruments):
