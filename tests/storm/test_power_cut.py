@@ -18,8 +18,8 @@ def placed(world: World) -> list[int]:
 
 @pytest.mark.parametrize("place", ["binance", "coinbase", "kraken"])
 def test_no_order_gets_the_number_of_a_lost_one(place: str) -> None:
-    """Half of the orders' records are lost: what is placed afterwards has new numbers, so that no venue takes it for one
-    of the old, and the log that is left folds with what came after it."""
+    """Half of the orders' records are lost: what is placed afterwards has new numbers, so that no venue takes it for
+    one of the old, and the log that is left folds with what came after it."""
     world = World(6, plan=Plan(5.0, Weather(), QUICK), place=PLACES[place])
     world._venue_tick()
     world._start()
