@@ -102,6 +102,9 @@ class ExchangeFeed:
                 return
         news = [pair for pair in pairs if pair not in session.subscribed] if kind == "subscribe" else []
         for pair in news:
+            if pair[0] == "level2_50":
+                # What the others wait for is older than the book that the new one is shown.
+                self._flush(pair[1])
             session.subscribed[pair] = None
             self._listeners.setdefault(pair, []).append(session)
         session.send(self._subscriptions(session))
@@ -169,6 +172,8 @@ class ExchangeFeed:
             self._listeners[pair].remove(session)
             if not self._listeners[pair]:
                 del self._listeners[pair]
+                if pair[0] == "level2_50":
+                    self._pending[pair[1]].clear()
 
     def leave(self, session: FeedSession) -> None:
         """A session has gone."""
@@ -212,7 +217,7 @@ class ExchangeFeed:
             self._lose_or_say("matches", k, lambda t=trade, n=sequence: self._match("match", t, k, n))  # type: ignore[misc]
             self._say(("ticker", k), lambda t=trade, n=sequence: self._ticker(t, k, n))  # type: ignore[misc]
         if levels:
-            self._lose_or_say("level2", k, lambda: self._update(levels, k))
+            self._say(("level2", k), lambda: self._update(levels, k))
             if ("level2_50", k) in self._listeners:
                 self._pending[k] |= levels
                 if len(self._pending[k]) > DEPTH_PENDING_MAX:
@@ -245,7 +250,7 @@ class ExchangeFeed:
             self._send(sessions, make())
 
     def _lose_or_say(self, channel: str, k: int, make: Callable[[], bytes]) -> None:
-        """The same of a channel in which a loss is made by leaving a message out."""
+        """The same of a channel in which a loss is made by leaving a message out; in level2 the venue loses none."""
         if (channel, k) in self._listeners and not self._spoil("gap"):
             self._say((channel, k), make)
 
@@ -298,7 +303,7 @@ class ExchangeFeed:
 
     def _flush(self, k: int) -> None:
         levels, self._pending[k] = self._pending[k], {}
-        self._lose_or_say("level2_50", k, lambda: self._update(levels, k))
+        self._say(("level2_50", k), lambda: self._update(levels, k))
 
     def tick(self) -> None:
         """Say what is due at intervals: batches of 50 ms, heartbeats each second, status and slow tickers each five."""

@@ -352,3 +352,33 @@ def test_the_user_channel_tells_own_orders_only():
     assert said[3]["reason"] == "canceled" and said[3]["remaining_size"] == "0.00600000"
     taker = made.house.place(1, 0, SELL, 200, 5_800_000)
     assert [one["type"] for one in made.hear(session)] == ["received", "match", "done"] and not taker.live
+
+
+def test_a_book_subscribed_to_again_is_the_houses():
+    """Levels that wait for their batch when the last listener leaves are not told after the next one's snapshot."""
+    made = rig(300, seed=9, resting=40)
+    session, book = made.connect("/", headers={"user-agent": "t"}), {}
+    batch = {"channels": [{"name": "level2_batch", "product_ids": ["BTC-USD"]}]}
+    for k in range(80):
+        made.say(session, {"type": "subscribe"} | batch)
+        made.step((90 + k) * 1_000_000)
+        for said in made.hear(session):
+            if said["type"] == "snapshot":
+                book = {("buy", p): q for p, q in said["bids"]} | {("sell", p): q for p, q in said["asks"]}
+            elif said["type"] == "l2update":
+                book |= {(which, p): q for which, p, q in said["changes"]}
+        # What is newer than the last batch waits for the next.
+        made.house.advance(made.now_ns)
+        words = made.dialect.words
+        true = {
+            (name, words.price[0](ticks)): words.qty[0](lots)
+            for name, which in (("buy", BUY), ("sell", SELL))
+            for ticks, lots in made.house.levels(0, which)
+        }
+        pending = {ticks for _, ticks in made.dialect.feed._pending[0]}
+        waits = {words.price[0](ticks) for ticks in pending}
+        resting = {level: float(q) for level, q in book.items() if float(q) and level[1] not in waits}
+        assert resting == {level: float(q) for level, q in true.items() if level[1] not in waits}, k
+        made.say(session, {"type": "unsubscribe"} | batch)
+        made.step((k % 7) * 3_000_000)
+        made.hear(session)
