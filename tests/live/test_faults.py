@@ -33,9 +33,8 @@ from tests.live.market import BASES, Scene, played, records_of, scene, wait_for
 ROUNDS = int(os.environ.get("PINNACLE_LIVE_ROUNDS", "1"))
 _ASKED = os.environ.get("PINNACLE_LIVE_DIALECTS", "binance,coinbase,kraken")
 TAKE_PART = sorted(DIALECTS) if _ASKED == "all" else _ASKED.split(",")
-# A fault of messages is made until so many books were lost, if it has not struck often enough before.  Where each blow
-# costs a connection, as at coinbase-advanced, more would be more connections than limits.CONNECTIONS_IN_WINDOW_MAX lets
-# a session make, and it would rightly wait for minutes.
+# A fault of messages is made until so many books were lost, if it has not struck often enough before: where each blow
+# costs a connection, as at coinbase-advanced, that takes long enough.
 LOSSES = 12
 # Fault -> the loss of a book that it must lead to; None where it may pass unnoticed, because nothing is missing.
 MUST = {
@@ -94,6 +93,8 @@ def test_a_book_is_right_or_stale_and_nothing_is_quoted_on_a_stale_one(
     with its cause; it comes back each time; no order was placed on a book that was not live; and the whole session with
     all its faults replays byte for byte."""
     monkeypatch.setattr("pinnacle.transport.reconnect.BACKOFF_S_MAX", 0.5)
+    # As many faults in a minute as otherwise in days: more connections than a session makes in five minutes.
+    monkeypatch.setattr("pinnacle.transport.reconnect.CONNECTIONS_IN_WINDOW_MAX", 1_000)
     monkeypatch.setattr("pinnacle.venues.bitstamp_book.BITSTAMP_AUDIT_NS", 1_000_000_000)
     must = MUST | MUST_AT.get(dialect, {})
     kinds = [kind for _ in range(ROUNDS) for kind in random.Random(seed).sample(sorted(must), len(must))]
