@@ -283,6 +283,13 @@ class CoinbaseFeed(Connection):
         book.link.asked()
         book.time_ns = 0
 
+    def _leaks(self, ts_ns: int, rows: Rows) -> None:
+        """A trade was lost, so the connection loses messages: levels carry no number, and those of any product may be
+        among them."""
+        self.count("gaps")
+        for book in self._books.values():
+            self._lost(book, CAUSE_SEQUENCE, ts_ns, rows)
+
     # --- trades and best prices ---------------------------------------------------------------------------------------
 
     def _match(self, message: Match, ts_ns: int, rows: Rows) -> None:
@@ -306,8 +313,7 @@ class CoinbaseFeed(Connection):
         )
         expected, book.trade_id = book.trade_id + 1, message.trade_id
         if message.trade_id != expected and expected > 1:
-            self.count("gaps")
-            self._lost(book, CAUSE_SEQUENCE, ts_ns, rows)
+            self._leaks(ts_ns, rows)
 
     def _last_match(self, message: LastMatch, ts_ns: int, rows: Rows) -> None:
         """The trade before the subscription: not news, but the next must follow it."""
@@ -321,9 +327,8 @@ class CoinbaseFeed(Connection):
         if book is None:
             return
         if 0 < book.trade_id < book.promised_trade_id:
-            self.count("gaps")
             book.trade_id = book.promised_trade_id
-            self._lost(book, CAUSE_SEQUENCE, ts_ns, rows)
+            self._leaks(ts_ns, rows)
         book.promised_trade_id = message.last_trade_id
 
     def _ticker(self, message: Ticker, ts_ns: int, rows: Rows) -> None:

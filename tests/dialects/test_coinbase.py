@@ -382,3 +382,22 @@ def test_a_book_subscribed_to_again_is_the_houses():
         made.say(session, {"type": "unsubscribe"} | batch)
         made.step((k % 7) * 3_000_000)
         made.hear(session)
+
+
+def test_a_connection_that_loses_a_trade_is_believed_in_nothing():
+    """A lost trade of one product makes the levels of all of the connection be asked for anew: they carry no number."""
+    made = rig(200, seed=11)
+    wire = Wire(made, CoinbaseFeed(followed(made)))
+    for _ in range(20):
+        wire.step(50_000_000)
+    assert wire.live()
+    wire.fault = lambda messages: [text for text in messages if b'"type":"match"' not in text or b"ETH" in text]
+    before = len(wire.books.links)
+    for _ in range(30):
+        wire.step(50_000_000)
+    wire.fault = None
+    for _ in range(50):
+        wire.step(50_000_000)
+    lost = {instrument for instrument, kind, _ in wire.books.links[before:] if kind == LINK_GAP}
+    assert lost == {0, 1}
+    assert wire.live() and wire.same_levels(0) and wire.same_levels(1)
