@@ -93,6 +93,18 @@ def limits_of(config: Config, name: str, where: str) -> Limits:
     )
 
 
+def check_quotes(instruments: Sequence[Instrument], where: str) -> None:
+    """That one cap can hold for a venue.  Raises OperatorError where its instruments are paid in different currencies,
+    whose amounts have no sum."""
+    for name in venue_table(list(instruments)):
+        quotes = sorted({one.quote for one in instruments if one.venue == name and one.quote})
+        if len(quotes) > 1:
+            raise OperatorError(
+                f"{where}: instruments of {name} are quoted in {' and '.join(quotes)}, and live.notional_max.{name} is "
+                "one amount of one currency; run a session for each"
+            )
+
+
 class RealOrders:
     """accounts: by venue.  records: of the log so far, in order; none for a new session.  flush: called after whatever
     could have made a gateway want something sent."""

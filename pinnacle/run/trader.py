@@ -102,7 +102,7 @@ class Trader:
                         int(one["qty_lots"]), int(one["flags"]),
                     )  # fmt: skip
                     desk.adopt(order, int(one["status"]), int(one["qty_lots"]) - int(one["open_lots"]))
-            desk.cap.held[k] = int(self._lane["own"][k]["position_lots"])
+            desk.cap.found(k, int(self._lane["own"][k]["position_lots"]), desk.memory.price_ticks.get(k, 0))
             assert desk.followed[k].instrument is instrument
 
     # --- events ---------------------------------------------------------------------------------------------------
