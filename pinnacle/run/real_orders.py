@@ -229,6 +229,8 @@ class RealOrders:
         for name, desk in self.desks.items():
             while desk.notes:
                 self._trouble.note(name, desk.notes.popleft(), now_ns)
+        if self.trader.stopped:
+            return  # it is a failure that ends the session, and its own words are said
         self._trouble.standing(self.safety.killed, self.safety.why, self.safety.holds())
 
     def failed(self) -> None:
