@@ -185,7 +185,10 @@ def prepare_flatten(
     try:
         FolderLock(run).release()
     except OperatorError:
-        raise OperatorError(f"{run}: its session runs; tell it so: pinnacle live flatten {run}") from None
+        raise OperatorError(
+            f"{run}: its session runs; tell it so: pinnacle live flatten {run}, or where it was stopped for good: "
+            f"pinnacle live stop {run}, and then this again"
+        ) from None
     instruments = instruments_of(manifest.instruments)
     try:
         config, source = config_of(manifest), manifest.strategy
@@ -194,8 +197,9 @@ def prepare_flatten(
         strategy = load_replayed(source.path, source.source)
     except PinnacleError as error:
         raise type(error)(f"{error}; {_by_hand(instruments)}") from error
-    # A loss or a lost book that stopped the session must not stop what ends the loss.
-    config.live = msgspec.structs.replace(config.live, loss_max="", stale_s_max=0)
+    # A loss or a lost book that stopped the session must not stop what ends the loss; nor must a dead-man's switch that
+    # cannot be set: no order of it rests, and the one that the session set runs on.
+    config.live = msgspec.structs.replace(config.live, loss_max="", stale_s_max=0, dead_man_s=0)
     for name in dict.fromkeys(one.venue for one in instruments):
         was = config.live.venues.get(name, VenueAddress())
         config.live.venues[name] = VenueAddress(websocket or was.websocket, rest or was.rest)
