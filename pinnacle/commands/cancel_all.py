@@ -50,11 +50,19 @@ def cancel_all(
     from pinnacle.transport.websocket import Route
 
     found = places(what, symbols)
-    vault = open_keys(path, password_file, password_fd)[0]
+    vault, failures = open_keys(path, password_file, password_fd)[0], []
     for place in found:
-        count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
-        click.secho(f"{place.name}: {count} cancelled, none is left", fg="green")
+        # What is wrong at one venue is no reason to leave orders at another.
+        try:
+            count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
+            click.secho(f"{place.name}: {count} cancelled, none is left", fg="green")
+        except PinnacleError as error:
+            failures.append(error)
     vault.wipe()
+    for error in failures[:-1]:
+        click.secho(f"error: {error}", fg="red", err=True)
+    if failures:
+        raise failures[-1]
 
 
 @click.command()
