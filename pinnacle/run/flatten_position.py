@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from pinnacle import interrupt
 from pinnacle.errors import HistoryError, OperatorError, VenueError
 from pinnacle.event import (
     BID,
@@ -131,9 +131,10 @@ class _Flattening:
         self._order_id, self._next_s = 0, 0.0
 
     async def run(self) -> Sold:
+        interrupt.check()
         self._stop, loop = asyncio.Event(), asyncio.get_running_loop()
         self._deadline_s = loop.time() + self._for_s
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupt.stopping():
             loop.add_signal_handler(number, self._stop.set)
         async with Http(self._route) as http:
             (instrument,) = await instruments_of(self._place, http)

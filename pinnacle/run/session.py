@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pinnacle import interrupt
 from pinnacle.config import Config
 from pinnacle.engine.strategy import Strategy
 from pinnacle.errors import DiskError, OperatorError, PinnacleError
@@ -96,10 +96,12 @@ class Session:
             lock.release()
 
     async def _main(self) -> Manifest:
-        # Asked for at once, so that a signal while kernels compile is a stop and not a death.
+        # Asked for at once, so that a signal while kernels compile is a stop and not a death.  One that came before
+        # and was lost in a library is a stop too.
+        interrupt.check()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupt.stopping():
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         live = self.config.live
         self._route = Route(ca_file=live.ca_file, proxy=live.proxy)

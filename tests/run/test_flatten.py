@@ -133,7 +133,7 @@ def test_a_dead_session_is_flattened_in_its_own_log(tmp_path: Path, unlock: Any,
                 session.wait(WAIT_S)
             else:
                 until(lambda: len(house.open()) == 2, output.read_text)
-                session.send_signal(signal.SIGTERM if end == "stopped" else signal.SIGKILL)
+                session.send_signal(signal.SIGHUP if end == "stopped" else signal.SIGKILL)
                 session.wait(WAIT_S)
         finally:
             session.kill()
