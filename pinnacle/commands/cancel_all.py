@@ -59,8 +59,8 @@ def cancel_all(
         except PinnacleError as error:
             failures.append(error)
     vault.wipe()
-    for error in failures[:-1]:
-        click.secho(f"error: {error}", fg="red", err=True)
+    for failure in failures[:-1]:
+        click.secho(f"error: {failure}", fg="red", err=True)
     if failures:
         raise failures[-1]
 

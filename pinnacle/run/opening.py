@@ -119,7 +119,7 @@ class Opening:
                 told = [*all_records(files), *([unsaid] if unsaid.size else [])]
                 ear = RealOrders(
                     self.config, self.where, self.instruments, self.strategy, begun, log, manifest.run_id,
-                    self.accounts, told,
+                    self.accounts, told, state is not None,
                 )  # fmt: skip
             else:
                 ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, log)

@@ -106,8 +106,9 @@ def check_quotes(instruments: Sequence[Instrument], where: str) -> None:
 
 
 class RealOrders:
-    """accounts: by venue.  records: of the log so far, in order; none for a new session.  flush: called after whatever
-    could have made a gateway want something sent."""
+    """accounts: by venue.  records: of the log so far, in order; none for a new session.  recovered: whether it goes on
+    with a log, be it that a power cut left nothing of it.  flush: called after whatever could have made a gateway want
+    something sent."""
 
     def __init__(
         self,
@@ -120,11 +121,11 @@ class RealOrders:
         run_id: str,
         accounts: Mapping[str, Account],
         records: Iterable[np.ndarray],
+        recovered: bool,
     ) -> None:
         self.state, self._instruments = state, instruments
-        self.safety, memory, self._recovered = Safety(), Memory(), False
+        self.safety, memory, self._recovered, self._log = Safety(), Memory(), recovered, log
         for part in records:
-            self._recovered = True
             memory.take(part, self.safety)
         ids = ClientIds(run_id)
         self.desks: dict[str, Desk] = {}
@@ -164,6 +165,9 @@ class RealOrders:
                     "(live.dead_man_s = 0 leaves it off)",
                 )  # fmt: skip
         self.trader.begin(now_ns, self._recovered)
+        if self._recovered:
+            # From where numbers go on must outlive the next power cut, whatever of what follows does not.
+            self._log.force()
 
     # --- what the loop calls --------------------------------------------------------------------------------------
     def hear(self, events: np.ndarray, now_ns: int) -> None:

@@ -35,8 +35,14 @@ class Nonces:
     def next(self, ts_ns: int) -> int:
         """The next one: the time, or one more than the last where that is not above it."""
         number = max(self._last + 1, ts_ns // self._unit_ns)
-        self._last = number if self._shared is None else self._shared.take(number, self._unit_ns)
-        return self._last
+        if self._shared is not None:
+            shared = self._shared.take(number, self._unit_ns)
+            # A clock that was hours ahead once leaves such a number behind.  Where the venue takes none so far from its
+            # time it took none of those either, and whoever kept to them could not even cancel until the time is there.
+            far = self._ahead_ns_max < NONCE_AHEAD_NS_MAX and shared * self._unit_ns > ts_ns + self._ahead_ns_max
+            number = number if far else shared
+        self._last = number
+        return number
 
     def refused(self, ts_ns: int) -> None:
         """The venue has seen a greater one: of a request that overtook ours, or of another machine whose clock is
