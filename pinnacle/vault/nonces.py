@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import time
 from pathlib import Path
 
 from pinnacle.errors import DiskError
@@ -20,6 +21,7 @@ _FORM = struct.Struct(
     "<QQ"
 )  # the number in ns, and its complement: a file that is torn or of something else is no floor
 _MASK = (1 << 64) - 1
+_SPINS, _WAIT_S = 10, 100e-6
 
 
 class NonceFile:
@@ -56,12 +58,14 @@ class NonceFile:
         return number
 
     def _lock(self) -> bool:
-        for _ in range(NONCE_LOCK_TRIES):
+        for tried in range(NONCE_LOCK_TRIES):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
-                continue
+                if tried > _SPINS:
+                    # Who holds it is not running: on a machine with few processors it wants this one's.
+                    time.sleep(_WAIT_S)
             except OSError:
                 return False
         return False
