@@ -298,7 +298,12 @@ class Session:
             for one in self._connections:
                 if isinstance(one, GatewayConnection):
                     one.tick()  # who else does may be what failed
-            ear.trader.tick(self.clock.now_ns())
+            try:
+                ear.trader.tick(self.clock.now_ns())
+            except Exception as error:
+                # As a strategy may raise even now: what rests is cancelled without it.
+                self._fail(error)
+                ear.stop(self.clock.now_ns())
             ear.flush()
         deadline = loop.time() + LEAVE_S_MAX
         while not ear.leave(self.clock.now_ns()) and loop.time() < deadline:

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 
 from pinnacle.engine.strategy import Strategy, raised
-from pinnacle.errors import DiskError
 from pinnacle.event import (
     CANCEL,
     DIFFERENCE_STARTED,
@@ -72,7 +71,7 @@ class Trader:
         self._out = np.zeros(1, OUT)
         self._lane, self._market = state[0]["lane"], state[0]["market"]
         self._every_ns, self._timer_ns = timer_every_ns, int(NEVER)
-        self.failed: DiskError | None = None
+        self.failed: Exception | None = None
         self.broken = self.stopped = False
         # Compiled or loaded now, while nothing has been heard.
         fold(state, empty(0), 0, quote, self._out)
@@ -171,7 +170,8 @@ class Trader:
         records = events if not outputs.size else merged(events, outputs)
         try:
             self._log.append(records)
-        except DiskError as error:
+        except Exception as error:
+            # Mostly the disk's; whatever it is, the log takes nothing more, and the orders must end all the same.
             self._fail(error, now_ns)
             return
         for command in outputs[_COMMANDS[outputs["kind"]]]:
@@ -197,7 +197,7 @@ class Trader:
             raise stopped(self._strategy, self._instruments, int(self._lane["fault"]), self.state)
         return heard
 
-    def _fail(self, error: DiskError, now_ns: int) -> None:
+    def _fail(self, error: Exception, now_ns: int) -> None:
         """The log cannot be written: nothing more is computed from what is heard, and everything is cancelled."""
         self.failed = error
         self.stop(now_ns)
