@@ -25,8 +25,8 @@ _SPINS, _WAIT_S = 10, 100e-6
 
 
 class NonceFile:
-    """One key's.  Raises DiskError where the file cannot be made; when it cannot be written later, numbers still rise
-    within the process."""
+    """One key's.  Raises DiskError where there is none and it cannot be made; when it cannot be written, numbers still
+    rise within the process."""
 
     def __init__(self, vault: Path, venue: str, api_key: str) -> None:
         folder = vault.with_name(vault.name + ".nonces")
@@ -35,10 +35,14 @@ class NonceFile:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise DiskError(
-                f"{self.path}: cannot be made: {error.strerror}; it keeps the last nonce of {venue}'s key, without "
-                "which the venue may refuse what is asked: let the vault's folder be writable"
-            ) from None
+            try:
+                # A disk that takes no writes any more must not keep anybody from cancelling: what it kept is a floor.
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                raise DiskError(
+                    f"{self.path}: cannot be made: {error.strerror}; it keeps the last nonce of {venue}'s key, without "
+                    "which the venue may refuse what is asked: let the vault's folder be writable"
+                ) from None
         self._last_ns = 0
 
     def __del__(self) -> None:

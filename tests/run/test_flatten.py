@@ -20,10 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnacle import event as e
+from pinnacle.errors import OperatorError
 from pinnacle.log.manifest import read_manifest
 from pinnacle.log.reader import LogReader
-from pinnacle.run.flatten_position import Best, limit_ticks
+from pinnacle.run.cancel_all import Place
+from pinnacle.run.flatten_position import Best, limit_ticks, only_one
+from pinnacle.run.real_orders import Account
 from pinnacle.run.serve import Client
+from pinnacle.venues.binance import ADDRESS
 from tests.cli.command import ROOT, command, edit_manifest, pinnacle, ran, refused
 from tests.run.served import Served, served
 
@@ -279,6 +283,17 @@ def test_what_cannot_be_begun_is_refused_and_nothing_is_sent(unlock: Any) -> Non
         assert "cannot be reached" in said("--position", "1", at=("--rest", "http://127.0.0.1:1"))
         assert "no key binance/spare" in said("--position", "1", "--key", "spare")
         assert house.open() == [order] and house.net_lots() == 0
+
+
+def test_two_at_once_do_not_trade_twice() -> None:
+    """Whoever begins while another takes off the same position of the same account is refused; of another symbol not,
+    and not when the first has ended."""
+    account = Account("a-key", b"")
+    one, other = (Place("binance", (symbol,), ADDRESS, ADDRESS, account) for symbol in ("BTCUSDT", "ETHUSDT"))
+    with only_one(one), only_one(other), pytest.raises(OperatorError, match="nothing was sent"), only_one(one):
+        raise AssertionError("both would sell")
+    with only_one(one):
+        pass
 
 
 @given(

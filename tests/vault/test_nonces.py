@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
@@ -82,3 +83,19 @@ def test_a_clock_that_was_hours_ahead_once_locks_nobody_out(tmp_path: Path) -> N
         given = [later.next(NOW_NS + k) for k in range(3)]
         assert given == sorted(set(given))
         assert (given[-1] * MS < NOW_NS + window_ns) if near else given[0] > ahead
+
+
+def test_a_disk_that_takes_no_writes_keeps_nobody_from_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is there and can only be read, as after an error of the disk: numbers rise from what it kept."""
+    last, opened = NonceFile(tmp_path / "vault", "kraken", "key").take(NOW_NS, 1), os.open
+
+    def reading_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", reading_only)
+    one = NonceFile(tmp_path / "vault", "kraken", "key")
+    assert [one.take(0, 1) for _ in range(3)] == [last + 1, last + 2, last + 3]
+    with pytest.raises(DiskError, match="Read-only"):
+        NonceFile(tmp_path / "vault", "kraken", "another")
