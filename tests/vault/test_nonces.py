@@ -73,14 +73,18 @@ def test_each_key_has_its_own_and_shows_nothing(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_was_hours_ahead_once_locks_nobody_out(tmp_path: Path) -> None:
-    """Where a venue takes nonces near its time alone, those of a clock that was put right since are passed by; where it
-    takes any that rises, they are not."""
+    """Where a venue takes nonces near its time alone, those of a clock that was put right since are passed by once it
+    has refused one; where it takes any that rises, they are not."""
     for window_ns, near in ((20 * 10**9, True), (NONCE_AHEAD_NS_MAX, False)):
         vault = tmp_path / str(window_ns) / "vault"
         vault.parent.mkdir()
         ahead = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns).next(NOW_NS + 3600 * 10**9)
         later = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns)
-        given = [later.next(NOW_NS + k) for k in range(3)]
+        assert later.next(NOW_NS) > ahead
+        later.refused(NOW_NS)
+        given = [later.next(NOW_NS)]
+        later.taken()
+        given += [later.next(NOW_NS + k) for k in range(3)]
         assert given == sorted(set(given))
         assert (given[-1] * MS < NOW_NS + window_ns) if near else given[0] > ahead
 
