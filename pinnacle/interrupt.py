@@ -43,6 +43,13 @@ def _hear(number: int, frame: Any) -> None:
     signal.default_int_handler(number, frame)
 
 
+def stopping() -> list[int]:
+    """The signals by which whoever has orders at a venue is told to cancel them and end: Ctrl-C, the system's word, and
+    the end of the terminal (a line that breaks, a window that is closed), unless `nohup` said to ignore that."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hung_up]
+
+
 def check() -> None:
     """Raise the KeyboardInterrupt that was heard and did not come through; for the head of a long loop."""
     if _heard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinnacle.commands.keys import open_keys, unlocking
-from pinnacle.errors import OperatorError, PinnacleError
+from pinnacle.errors import DiskError, OperatorError, PinnacleError
 from pinnacle.limits import WATCHDOG_AFTER_S
 
 if TYPE_CHECKING:
@@ -50,11 +51,19 @@ def cancel_all(
     from pinnacle.transport.websocket import Route
 
     found = places(what, symbols)
-    vault = open_keys(path, password_file, password_fd)[0]
+    vault, failures = open_keys(path, password_file, password_fd)[0], []
     for place in found:
-        count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
-        click.secho(f"{place.name}: {count} cancelled, none is left", fg="green")
+        # What is wrong at one venue is no reason to leave orders at another.
+        try:
+            count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
+            click.secho(f"{place.name}: {count} cancelled, none is left", fg="green")
+        except PinnacleError as error:
+            failures.append(error)
     vault.wipe()
+    for failure in failures[:-1]:
+        click.secho(f"error: {failure}", fg="red", err=True)
+    if failures:
+        raise failures[-1]
 
 
 @click.command()
@@ -88,21 +97,28 @@ def watchdog(
     heard_s, looked_s = time.monotonic(), -math.inf
     # A session may have lived and died between two questions, so it is looked again, more seldom, while none answers.
     again_s = max(5.0, 3 * after_s)
+    found: list[Place] = []
     click.echo(f"watching {run}: its orders are cancelled after {after_s:g} s without an answer")
     while True:
         try:
             ask(run, {"do": "status"})
             heard_s, looked_s = time.monotonic(), -math.inf
+            found = found or places(str(run), ())
         except PinnacleError:
-            if (run / "manifest.json").exists() and read_manifest(run).status == "complete":
-                click.echo("the session was stopped")
-                return
+            with contextlib.suppress(DiskError):
+                if (run / "manifest.json").exists() and read_manifest(run).status == "complete":
+                    click.echo("the session was stopped")
+                    return
         now_s = time.monotonic()
-        if now_s - heard_s > after_s and now_s - looked_s > again_s and (run / "manifest.json").exists():
+        if now_s - heard_s > after_s and now_s - looked_s > again_s:
+            # A disk that is lost with the session is what it watches for: what was read of it before is kept.
+            with contextlib.suppress(DiskError):
+                found = places(str(run), ()) if (run / "manifest.json").exists() else found
+        if now_s - heard_s > after_s and now_s - looked_s > again_s and found:
             first, done = looked_s < heard_s, True
             if first:
                 click.secho(f"no answer for {after_s:g} s: cancelling", fg="red")
-            for place in places(str(run), ()):
+            for place in found:
                 try:
                     count = sweep(with_key(place, vault, name, websocket, rest), Route(), _say)
                     if count or first:

@@ -33,7 +33,14 @@ _DONE = {1: "bought", -1: "sold"}
     "--position", "qty", metavar="QTY", help="With VENUE SYMBOL: what is held, above 0 to sell, below to buy."
 )
 @click.option("--through-bps", default="50", show_default=True, help="With --position: how far through the best price.")
-@click.option("--for", "for_s", type=float, default=FLATTEN_S, show_default=True, help="Seconds to try.")
+@click.option(
+    "--for",
+    "for_s",
+    type=float,
+    default=FLATTEN_S,
+    show_default=True,
+    help="Seconds to try; where an order may still arrive, longer.",
+)
 @click.option("--key", "names", multiple=True, metavar="VENUE/NAME", help="Which key of the vault (default: default).")
 @click.option("--websocket", default="", help="Address of the venue's websocket, for a local exchange.")
 @click.option("--rest", default="", help="Its REST address.")

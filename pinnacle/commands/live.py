@@ -8,13 +8,16 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pinnacle.commands import screen
 from pinnacle.commands.keys import open_keys, unlocking
-from pinnacle.errors import OperatorError
+from pinnacle.errors import OperatorError, VenueError
+
+if TYPE_CHECKING:
+    from pinnacle.run.session import Session
 
 
 class _RunByDefault(click.Group):
@@ -80,6 +83,10 @@ def run(
     say.file = session.out / "session.jsonl"
     try:
         manifest = session.run()
+    except Exception:
+        if session.may_rest:
+            click.secho(_may_rest(session), fg="red", err=True)
+        raise
     finally:
         if watcher is not None:
             watcher.close()
@@ -92,6 +99,15 @@ def run(
         click.echo(f"run     {screen.shown(session.out)}")
         click.echo(f"report  pinnacle report {screen.shown(session.out)}")
         click.echo(f"replay  pinnacle replay {screen.shown(session.out)}")
+    if session.may_rest:
+        raise VenueError(_may_rest(session))
+
+
+def _may_rest(session: Session) -> str:
+    return (
+        f"{session.out}: {session.may_rest} orders may rest at the venue, their end was not heard: pinnacle cancel-all "
+        f"{session.out}"
+    )
 
 
 def _word(name: str, text: str) -> None:

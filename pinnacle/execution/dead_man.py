@@ -22,7 +22,7 @@ class DeadMan:
         self._gateway = gateway
         self.timeout_ns = min(timeout_ns, gateway.capabilities.dead_man_ns)
         self._sent_ns = self._set_ns = self._due_ns = 0
-        self._leaving = False
+        self._leaving = self._off = False
 
     def holds(self, ts_ns: int) -> bool:
         """Whether nothing may be placed: the switch is wanted, and is not known to be set."""
@@ -40,6 +40,7 @@ class DeadMan:
         """What the venue said of it."""
         if note.what == SWITCH_SET:
             # It runs from when the venue heard us, which was after we sent.
+            self._off = self._off or self._leaving
             self._set_ns = 0 if self._leaving else self._sent_ns
         elif note.what == SWITCH_REFUSED:
             self._due_ns = min(self._due_ns, ts_ns + _AGAIN_NS)
@@ -52,10 +53,11 @@ class DeadMan:
         """Let it go: nothing of ours rests any more."""
         if self.timeout_ns and not self._leaving:
             self._leaving = True
-            if self._set_ns and self._gateway.ready:
+            # Also where no answer has come yet: what was asked for may be set by then.
+            if self._sent_ns and self._gateway.ready:
                 self._gateway.dead_man(0, ts_ns)
 
     @property
     def left(self) -> bool:
-        """Whether it is known to be off."""
-        return not self.timeout_ns or not self._set_ns
+        """Whether it is known to be off, or never was on."""
+        return not self.timeout_ns or not self._sent_ns or self._off

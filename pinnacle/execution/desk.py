@@ -327,7 +327,7 @@ class Desk:
         self.memory.counted(order_id, step.qty_lots)
         net, gross = self.positions.get(instrument, (0, 0))
         self.positions[instrument] = net + step.side * step.qty_lots, gross + step.qty_lots
-        self.cap.filled(instrument, step.side, step.qty_lots)
+        self.cap.filled(instrument, step.side, step.qty_lots, step.price_ticks)
         rows = empty(2)
         self._row(rows[0], FILL_ID, step.followed, ts_ns, order_id, aux=step.trade_id)
         self._row(

@@ -51,13 +51,14 @@ class FillIds:
 
 class Memory:
     """fills: by instrument.  venue_ids: order -> venue's number, of the last orders.  filled: order -> lots.
-    watermark: instrument -> trade id up to which every fill is known."""
+    watermark: instrument -> trade id up to which every fill is known.  price_ticks: instrument -> of its last fill."""
 
     def __init__(self) -> None:
         self.fills: dict[int, FillIds] = {}
         self.venue_ids: dict[int, int] = {}
         self.filled: dict[int, int] = {}
         self.watermark: dict[int, int] = {}
+        self.price_ticks: dict[int, int] = {}
         self.ts_ns = 0
         self._fill_id = 0
 
@@ -86,6 +87,7 @@ class Memory:
                 self._fill_id = int(record["aux"])
             elif kind == ORDER_FILLED:
                 self.of(instrument).add(self._fill_id)
+                self.price_ticks[instrument] = int(record["price_ticks"])
                 self.counted(int(record["order_id"]), int(record["qty_lots"]))
             elif kind == ORDER_ACKNOWLEDGED:
                 if record["aux"]:

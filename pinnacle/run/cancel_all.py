@@ -136,16 +136,16 @@ class Sweep:
 
     async def _open(self, followed: Followed) -> list[Standing]:
         """What rests, as the venue shows it now."""
-        number = self._gateway.ask_open(followed, self._clock.now_ns())
-        self._line.do_wishes()
-        for _ in range(60):
-            await asyncio.sleep(0.05)
-            self._line.tick()
-            answer = self._answers.pop(number, None)
-            if answer is not None and not answer.cause:
-                return [one for one in answer.standings if not self._place.run_id or one.order_id is not None]
-            if answer is not None or not self._gateway.ready:
-                break
-        await asyncio.sleep(_AGAIN_S)
-        await self._until_ready()
-        return await self._open(followed)
+        while True:
+            number = self._gateway.ask_open(followed, self._clock.now_ns())
+            self._line.do_wishes()
+            for _ in range(60):
+                await asyncio.sleep(0.05)
+                self._line.tick()
+                answer = self._answers.pop(number, None)
+                if answer is not None and not answer.cause:
+                    return [one for one in answer.standings if not self._place.run_id or one.order_id is not None]
+                if answer is not None or not self._gateway.ready:
+                    break
+            await asyncio.sleep(_AGAIN_S)
+            await self._until_ready()

@@ -8,7 +8,7 @@ keeps it, because its outputs follow from it; so the file may be broken, edited 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +20,10 @@ from pinnacle.config_live import VenueAddress
 from pinnacle.errors import DiskError, LogDamaged, OperatorError, PinnacleError
 from pinnacle.event import LINK_DOWN, OPERATOR_PAUSE, ORDER_FILLED, STOP_NAMES
 from pinnacle.execution.compare import STRANGE
+from pinnacle.execution.desk import Desk
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.state import NO_PRICE
-from pinnacle.limits import FLATTEN_REFUSALS_MAX
+from pinnacle.limits import FLATTEN_REFUSALS_MAX, FLATTEN_S
 from pinnacle.log.manifest import Manifest, instruments_of, read_manifest
 from pinnacle.log.reader import LogReader
 from pinnacle.run.livelog import FolderLock
@@ -78,6 +79,7 @@ class FlattenSession(Session):
         ear.trader.hear(self._link_rows(LINK_DOWN, CAUSE_START, now_ns), now_ns)
         ear.safety.reopen(now_ns)
         ear.begin(now_ns, self.say)
+        self.stop_after_s = patience_s(self.stop_after_s, ear.desks.values())
         self.say("started", mode="flatten", out=str(self.out), held=[_text(one) for one in self.left()])
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
@@ -158,6 +160,14 @@ class FlattenSession(Session):
                 yield self.instruments[int(record["instrument"])], side, lots, price_ticks, int(record["aux"])
 
 
+def patience_s(for_s: float, desks: Iterable[Desk]) -> float:
+    """How long to try.  An order of unknown outcome is proven not to be there only when it can arrive no more, which
+    takes minutes at a venue that takes old requests, and begins anew with each process: whoever did not say how long
+    waits until then, or would give up each time before it."""
+    life_ns = max((desk.gateway.capabilities.order_life_ns for desk in desks if desk.orders), default=0)
+    return max(for_s, life_ns / 1e9 + FLATTEN_S / 2) if for_s == FLATTEN_S else for_s
+
+
 def too_small(instrument: Instrument, lots: int, price_ticks: int | None) -> bool:
     """Whether the venue takes no order of so many lots; by value only where a price is known."""
     qty = abs(lots) * instrument.lot
@@ -185,7 +195,10 @@ def prepare_flatten(
     try:
         FolderLock(run).release()
     except OperatorError:
-        raise OperatorError(f"{run}: its session runs; tell it so: pinnacle live flatten {run}") from None
+        raise OperatorError(
+            f"{run}: its session runs; tell it so: pinnacle live flatten {run}, or where it was stopped for good: "
+            f"pinnacle live stop {run}, and then this again"
+        ) from None
     instruments = instruments_of(manifest.instruments)
     try:
         config, source = config_of(manifest), manifest.strategy
@@ -194,8 +207,9 @@ def prepare_flatten(
         strategy = load_replayed(source.path, source.source)
     except PinnacleError as error:
         raise type(error)(f"{error}; {_by_hand(instruments)}") from error
-    # A loss or a lost book that stopped the session must not stop what ends the loss.
-    config.live = msgspec.structs.replace(config.live, loss_max="", stale_s_max=0)
+    # A loss or a lost book that stopped the session must not stop what ends the loss; nor must a dead-man's switch that
+    # cannot be set: no order of it rests, and the one that the session set runs on.
+    config.live = msgspec.structs.replace(config.live, loss_max="", stale_s_max=0, dead_man_s=0)
     for name in dict.fromkeys(one.venue for one in instruments):
         was = config.live.venues.get(name, VenueAddress())
         config.live.venues[name] = VenueAddress(websocket or was.websocket, rest or was.rest)

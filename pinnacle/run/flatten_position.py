@@ -9,15 +9,18 @@ engine above it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import random
-import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from pinnacle import interrupt
 from pinnacle.errors import HistoryError, OperatorError, VenueError
 from pinnacle.event import (
     BID,
@@ -115,7 +118,24 @@ def flatten_position(
     VenueError where the orders cannot be cancelled; from then on what is left is told in the result.
     """
     assert len(place.symbols) == 1
-    return asyncio.run(_Flattening(place, qty, through_bps, for_s, route, say).run())
+    with only_one(place):
+        return asyncio.run(_Flattening(place, qty, through_bps, for_s, route, say).run())
+
+
+@contextmanager
+def only_one(place: Place) -> Iterator[None]:
+    """While the block runs, nobody else on this machine takes off the same position: each would sell all of it.  Raises
+    OperatorError.  A name of a socket, which goes with its process however that ends."""
+    key = f"{place.name} {place.symbols[0]} {place.account.api_key}".encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        try:
+            name.bind(f"\0pinnacle-flatten-{hashlib.sha256(key).hexdigest()[:32]}")
+        except OSError:
+            raise OperatorError(
+                f"another `pinnacle flatten {place.name} {place.symbols[0]}` runs, and both would trade all of it; "
+                "nothing was sent"
+            ) from None
+        yield
 
 
 class _Flattening:
@@ -131,9 +151,10 @@ class _Flattening:
         self._order_id, self._next_s = 0, 0.0
 
     async def run(self) -> Sold:
+        interrupt.check()
         self._stop, loop = asyncio.Event(), asyncio.get_running_loop()
         self._deadline_s = loop.time() + self._for_s
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupt.stopping():
             loop.add_signal_handler(number, self._stop.set)
         async with Http(self._route) as http:
             (instrument,) = await instruments_of(self._place, http)

@@ -94,6 +94,11 @@ class LiveLog:
             # What was appended is safe; this keeps the room in which a session says its last words.
             journal.reserve(JOURNAL_AHEAD_BYTES)
 
+    def force(self) -> None:
+        """Wait until all of it is on the disk, whatever the policy.  Raises DiskError."""
+        self._settle()
+        self._journal.sync()
+
     def rotate(self) -> Journal:
         """Begin the next journal, and have the one before closed and sealed in the background."""
         full = self._journal

@@ -37,7 +37,7 @@ from pinnacle.run.connections import fetch_text
 from pinnacle.run.keeper import Keeper, count
 from pinnacle.run.livelog import LiveLog
 from pinnacle.run.loop import Ear, Engine, Recorder
-from pinnacle.run.real_orders import Account, RealOrders
+from pinnacle.run.real_orders import Account, RealOrders, check_quotes
 from pinnacle.run.recovery import Files, all_records, check_same, fold_again, last_record, put_in_order, sealed_state
 from pinnacle.run.refold import Refold
 from pinnacle.run.settings import engine_state
@@ -89,6 +89,9 @@ class Opening:
         if log.exists() and (not log.is_dir() or any(log.iterdir())):
             raise OperatorError(f"{self.out}: has a log and no manifest.json; restore it, or choose a new --out")
         self.instruments = await self._find_instruments(http)
+        if self.mode == "live":
+            traded = [one for one, how in zip(self.instruments, self.config.instruments) if how.trade]
+            check_quotes(traded, self.where)
         manifest = self._new_manifest()
         log.mkdir(exist_ok=True)
         write_manifest(self.out, manifest)
@@ -116,7 +119,7 @@ class Opening:
                 told = [*all_records(files), *([unsaid] if unsaid.size else [])]
                 ear = RealOrders(
                     self.config, self.where, self.instruments, self.strategy, begun, log, manifest.run_id,
-                    self.accounts, told,
+                    self.accounts, told, state is not None,
                 )  # fmt: skip
             else:
                 ear = Engine(self.config, self.where, self.instruments, self.strategy, begun, log)

@@ -93,9 +93,22 @@ def limits_of(config: Config, name: str, where: str) -> Limits:
     )
 
 
+def check_quotes(instruments: Sequence[Instrument], where: str) -> None:
+    """That one cap can hold for a venue.  Raises OperatorError where its instruments are paid in different currencies,
+    whose amounts have no sum."""
+    for name in venue_table(list(instruments)):
+        quotes = sorted({one.quote for one in instruments if one.venue == name and one.quote})
+        if len(quotes) > 1:
+            raise OperatorError(
+                f"{where}: instruments of {name} are quoted in {' and '.join(quotes)}, and live.notional_max.{name} is "
+                "one amount of one currency; run a session for each"
+            )
+
+
 class RealOrders:
-    """accounts: by venue.  records: of the log so far, in order; none for a new session.  flush: called after whatever
-    could have made a gateway want something sent."""
+    """accounts: by venue.  records: of the log so far, in order; none for a new session.  recovered: whether it goes on
+    with a log, be it that a power cut left nothing of it.  flush: called after whatever could have made a gateway want
+    something sent."""
 
     def __init__(
         self,
@@ -108,11 +121,11 @@ class RealOrders:
         run_id: str,
         accounts: Mapping[str, Account],
         records: Iterable[np.ndarray],
+        recovered: bool,
     ) -> None:
         self.state, self._instruments = state, instruments
-        self.safety, memory, self._recovered = Safety(), Memory(), False
+        self.safety, memory, self._recovered, self._log = Safety(), Memory(), recovered, log
         for part in records:
-            self._recovered = True
             memory.take(part, self.safety)
         ids = ClientIds(run_id)
         self.desks: dict[str, Desk] = {}
@@ -152,6 +165,9 @@ class RealOrders:
                     "(live.dead_man_s = 0 leaves it off)",
                 )  # fmt: skip
         self.trader.begin(now_ns, self._recovered)
+        if self._recovered:
+            # From where numbers go on must outlive the next power cut, whatever of what follows does not.
+            self._log.force()
 
     # --- what the loop calls --------------------------------------------------------------------------------------
     def hear(self, events: np.ndarray, now_ns: int) -> None:
@@ -217,6 +233,8 @@ class RealOrders:
         for name, desk in self.desks.items():
             while desk.notes:
                 self._trouble.note(name, desk.notes.popleft(), now_ns)
+        if self.trader.stopped:
+            return  # it is a failure that ends the session, and its own words are said
         self._trouble.standing(self.safety.killed, self.safety.why, self.safety.holds())
 
     def failed(self) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pinnacle import interrupt
 from pinnacle.config import Config
 from pinnacle.engine.strategy import Strategy
 from pinnacle.errors import DiskError, OperatorError, PinnacleError
@@ -58,12 +58,17 @@ from pinnacle.venues.warm import warm
 
 _OPERATOR = {"pause": OPERATOR_PAUSE, "resume": OPERATOR_RESUME, "flatten": OPERATOR_FLATTEN}
 _EMPTY = empty(0)
+STOPPED_FOR_GOOD = (
+    "trading was stopped for good, so nothing was done; what is held is taken off once the session has ended: "
+    "pinnacle live stop RUN, then pinnacle flatten RUN"
+)
 
 
 @dataclass
 class Session:
     """What a session is made of.  mode: "paper", or "record" without a strategy.  out: its folder, new or one to go on
-    with.  say: a line for people, by name and fields.  stop_after_s: ends by itself then, 0 for never."""
+    with.  say: a line for people, by name and fields.  stop_after_s: ends by itself then, 0 for never.  may_rest: real
+    orders whose end was not heard when it ended."""
 
     config: Config
     where: str
@@ -75,6 +80,7 @@ class Session:
     seed: int = 0
     instruments: list[Instrument] = field(default_factory=list)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    may_rest: int = 0
 
     def run(self) -> Manifest:
         """Run until it is stopped; the log is sealed afterwards.  Raises PinnacleError for what ended it otherwise."""
@@ -90,10 +96,12 @@ class Session:
             lock.release()
 
     async def _main(self) -> Manifest:
-        # Asked for at once, so that a signal while kernels compile is a stop and not a death.
+        # Asked for at once, so that a signal while kernels compile is a stop and not a death.  One that came before
+        # and was lost in a library is a stop too.
+        interrupt.check()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupt.stopping():
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         live = self.config.live
         self._route = Route(ca_file=live.ca_file, proxy=live.proxy)
@@ -246,8 +254,12 @@ class Session:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), self.stop_after_s or None)
         try:
-            if self._failure is None:
-                await self._pull_quotes()
+            try:
+                if self._failure is None:
+                    await self._pull_quotes()
+            except Exception as error:
+                # As when the disk is full by now: the orders must end all the same.
+                self._failure = self._failure or error
             if isinstance(self.ear, RealOrders):
                 await self._drain(self.ear)
         finally:
@@ -283,15 +295,23 @@ class Session:
             ear.stop(self.clock.now_ns())
         while ear.open_orders() and loop.time() < deadline:
             await asyncio.sleep(0.05)
-            now_ns = self.clock.now_ns()
-            ear.trader.tick(now_ns)
+            for one in self._connections:
+                if isinstance(one, GatewayConnection):
+                    one.tick()  # who else does may be what failed
+            try:
+                ear.trader.tick(self.clock.now_ns())
+            except Exception as error:
+                # As a strategy may raise even now: what rests is cancelled without it.
+                self._fail(error)
+                ear.stop(self.clock.now_ns())
             ear.flush()
         deadline = loop.time() + LEAVE_S_MAX
         while not ear.leave(self.clock.now_ns()) and loop.time() < deadline:
             await asyncio.sleep(0.05)
-        if ear.open_orders():
+        self.may_rest = ear.open_orders()
+        if self.may_rest:
             self.say(
-                "orders may rest", orders=ear.open_orders(),
+                "orders may rest", orders=self.may_rest,
                 why=f"no end of them was heard in {REAL_STOP_S_MAX:.0f} s: look at the venue, and cancel there",
             )  # fmt: skip
 
@@ -345,6 +365,8 @@ class Session:
         if word == "stop":
             self._stop.set()
         elif word in _OPERATOR and self.strategy is not None:
+            if word != "pause" and isinstance(self.ear, RealOrders) and self.ear.safety.killed:
+                return {"error": STOPPED_FOR_GOOD}
             try:
                 self._operator(_OPERATOR[word])
             except PinnacleError as error:
@@ -368,7 +390,8 @@ class Session:
         if error is None:
             self._over = True
             self.log.finish()
-            manifest.status = "complete"
+            # Who watches it acts on what may rest only where it did not come to a good end.
+            manifest.status = "interrupted" if self.may_rest else "complete"
             if isinstance(self.ear, Engine | RealOrders):
                 manifest.fingerprint = self.ear.fingerprint()
             manifest.counts["heard"] = manifest.counts.get("inputs", 0)

@@ -13,11 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from pinnacle.engine.strategy import Strategy, raised
-from pinnacle.errors import DiskError
 from pinnacle.event import (
     CANCEL,
     DIFFERENCE_STARTED,
     EVENT,
+    HOLD_LINK,
     LAST,
     LINK_DOWN,
     LINK_GAP,
@@ -29,7 +29,7 @@ from pinnacle.event import (
     empty,
 )
 from pinnacle.execution.desk import Desk
-from pinnacle.execution.safety import Safety
+from pinnacle.execution.safety import FOR_EVER, Safety
 from pinnacle.instrument import Instrument
 from pinnacle.kernels.orders import FREE
 from pinnacle.kernels.state import NEVER, OUT
@@ -37,6 +37,9 @@ from pinnacle.kernels.step import fold
 from pinnacle.limits import ORDERS_LOST_MAX
 from pinnacle.run.backtest import call_strategy, stopped
 from pinnacle.venues.gateway import Order
+
+# Whose hold it is where no venue's trouble is the reason.
+NO_VENUE = -1
 
 
 class Log(Protocol):
@@ -49,7 +52,7 @@ class Log(Protocol):
 class Trader:
     """state: an array of one record, new or as a recovery left it.  quote: the strategy's address.  desks: one a venue.
     failed: why the log could not be written; from then on only cancels are sent.  broken: the engine stopped inside an
-    event, and hears no more."""
+    event, and hears no more.  stopped: by `stop`."""
 
     def __init__(
         self,
@@ -68,8 +71,8 @@ class Trader:
         self._out = np.zeros(1, OUT)
         self._lane, self._market = state[0]["lane"], state[0]["market"]
         self._every_ns, self._timer_ns = timer_every_ns, int(NEVER)
-        self.failed: DiskError | None = None
-        self.broken = False
+        self.failed: Exception | None = None
+        self.broken = self.stopped = False
         # Compiled or loaded now, while nothing has been heard.
         fold(state, empty(0), 0, quote, self._out)
 
@@ -102,7 +105,7 @@ class Trader:
                         int(one["qty_lots"]), int(one["flags"]),
                     )  # fmt: skip
                     desk.adopt(order, int(one["status"]), int(one["qty_lots"]) - int(one["open_lots"]))
-            desk.cap.held[k] = int(self._lane["own"][k]["position_lots"])
+            desk.cap.found(k, int(self._lane["own"][k]["position_lots"]), desk.memory.price_ticks.get(k, 0))
             assert desk.followed[k].instrument is instrument
 
     # --- events ---------------------------------------------------------------------------------------------------
@@ -167,7 +170,8 @@ class Trader:
         records = events if not outputs.size else merged(events, outputs)
         try:
             self._log.append(records)
-        except DiskError as error:
+        except Exception as error:
+            # Mostly the disk's; whatever it is, the log takes nothing more, and the orders must end all the same.
             self._fail(error, now_ns)
             return
         for command in outputs[_COMMANDS[outputs["kind"]]]:
@@ -193,14 +197,17 @@ class Trader:
             raise stopped(self._strategy, self._instruments, int(self._lane["fault"]), self.state)
         return heard
 
-    def _fail(self, error: DiskError, now_ns: int) -> None:
+    def _fail(self, error: Exception, now_ns: int) -> None:
         """The log cannot be written: nothing more is computed from what is heard, and everything is cancelled."""
         self.failed = error
         self.stop(now_ns)
 
     def stop(self, now_ns: int) -> None:
         """Cancel everything without the engine, which cannot decide any more; desks go on until the ends are heard."""
-        self._safety.killed = True
+        # An engine that hears on must know that it waits: each order that it wanted would be refused here at once, and
+        # wanted again at the refusal.  A hold, because a start after this one may trade.
+        self._safety.hold(NO_VENUE, HOLD_LINK, FOR_EVER, now_ns)
+        self.stopped = self._safety.killed = True
         for desk in self.desks.values():
             desk.sweep(now_ns)
 

@@ -15,7 +15,8 @@ _QUIET = {
 }  # fmt: skip
 KILLED = {
     0: "the operator's word; what rests is cancelled",
-    event.KILL_LOSS: "live.loss_max was passed; the position is still held: `pinnacle flatten RUN` takes it off",
+    event.KILL_LOSS: "live.loss_max was passed; the position is still held: `pinnacle live stop RUN`, then `pinnacle "
+    "flatten RUN` takes it off",
     event.KILL_ERRORS: "the venue refused too much in a short time; its words are in the lines before this one",
     event.KILL_STALE: "a book was lost for longer than live.stale_s_max; look whether the venue is up",
     event.KILL_LOG: "the log cannot be written; free space on its disk, then start again",

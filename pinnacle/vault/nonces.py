@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import time
 from pathlib import Path
 
 from pinnacle.errors import DiskError
@@ -20,11 +21,12 @@ _FORM = struct.Struct(
     "<QQ"
 )  # the number in ns, and its complement: a file that is torn or of something else is no floor
 _MASK = (1 << 64) - 1
+_SPINS, _WAIT_S = 10, 100e-6
 
 
 class NonceFile:
-    """One key's.  Raises DiskError where the file cannot be made; when it cannot be written later, numbers still rise
-    within the process."""
+    """One key's.  Raises DiskError where there is none and it cannot be made; when it cannot be written, numbers still
+    rise within the process."""
 
     def __init__(self, vault: Path, venue: str, api_key: str) -> None:
         folder = vault.with_name(vault.name + ".nonces")
@@ -33,10 +35,14 @@ class NonceFile:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise DiskError(
-                f"{self.path}: cannot be made: {error.strerror}; it keeps the last nonce of {venue}'s key, without "
-                "which the venue may refuse what is asked: let the vault's folder be writable"
-            ) from None
+            try:
+                # A disk that takes no writes any more must not keep anybody from cancelling: what it kept is a floor.
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                raise DiskError(
+                    f"{self.path}: cannot be made: {error.strerror}; it keeps the last nonce of {venue}'s key, without "
+                    "which the venue may refuse what is asked: let the vault's folder be writable"
+                ) from None
         self._last_ns = 0
 
     def __del__(self) -> None:
@@ -56,12 +62,14 @@ class NonceFile:
         return number
 
     def _lock(self) -> bool:
-        for _ in range(NONCE_LOCK_TRIES):
+        for tried in range(NONCE_LOCK_TRIES):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
-                continue
+                if tried > _SPINS:
+                    # Who holds it is not running: on a machine with few processors it wants this one's.
+                    time.sleep(_WAIT_S)
             except OSError:
                 return False
         return False

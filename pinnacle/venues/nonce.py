@@ -31,12 +31,23 @@ class Nonces:
     ) -> None:
         self._unit_ns, self._last, self._shared = unit_ns, floor_ns // unit_ns, shared
         self._ahead_ns_max, self._refusals = ahead_ns_max, 0
+        self._alone = self._trusted = False
 
     def next(self, ts_ns: int) -> int:
         """The next one: the time, or one more than the last where that is not above it."""
         number = max(self._last + 1, ts_ns // self._unit_ns)
-        self._last = number if self._shared is None else self._shared.take(number, self._unit_ns)
-        return self._last
+        if self._shared is not None:
+            shared = self._shared.take(number, self._unit_ns)
+            # A clock that was hours ahead once leaves such a number behind.  Where the venue takes none so far from its
+            # time it took none of those either, and whoever kept to them could not even cancel until that time is
+            # there.  Or it is ours that is behind now: so both are tried, and what the venue takes is kept to.
+            far = self._ahead_ns_max < NONCE_AHEAD_NS_MAX and shared * self._unit_ns > ts_ns + self._ahead_ns_max
+            self._alone = far and (self._trusted or self._refusals % 2 == 1)
+            if far and not self._alone:
+                return shared
+            number = number if self._alone else shared
+        self._last = number
+        return number
 
     def refused(self, ts_ns: int) -> None:
         """The venue has seen a greater one: of a request that overtook ours, or of another machine whose clock is
@@ -48,4 +59,4 @@ class Nonces:
 
     def taken(self) -> None:
         """The venue took one."""
-        self._refusals = 0
+        self._refusals, self._trusted = 0, self._trusted or self._alone

@@ -109,6 +109,16 @@ def test_it_is_let_go_only_with_nothing_resting() -> None:
     assert scene.desk.dead_man.left and scene.gateway.did[-1] != ("dead man", TIMEOUT_NS)
 
 
+def test_it_is_let_go_before_the_venue_has_said_that_it_is_set() -> None:
+    """A session that ends within its first second: what it asked for may be set, and would take other people's orders
+    along a minute later."""
+    scene = scene_with_switch()
+    scene.desk.leave(scene.now_ns)
+    assert scene.gateway.did[-1] == ("dead man", 0) and not scene.desk.dead_man.left
+    scene.say(Note(SWITCH_SET, "off"))
+    assert scene.desk.dead_man.left
+
+
 def test_it_can_be_left_off() -> None:
     """Where the operator does not want it, or the venue has none, it is never touched and holds nothing back."""
     for scene in (Scene(Limits(dead_man_ns=0), dead_man_ns=3600 * SECOND).compared(), Scene().compared()):

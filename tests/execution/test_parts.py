@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -12,15 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnacle import event as e
+from pinnacle.errors import OperatorError
 from pinnacle.event import EVENT
 from pinnacle.execution.budget import Budget
+from pinnacle.execution.cap import Cap
+from pinnacle.execution.live_order import LiveOrder
 from pinnacle.execution.memory import Memory
 from pinnacle.execution.safety import FOR_EVER, Safety
+from pinnacle.instrument import Instrument
+from pinnacle.run.real_orders import check_quotes
 from pinnacle.venues.client_id import ORDER_ID_MAX, ClientIds
-from pinnacle.venues.gateway import Capabilities, Window
+from pinnacle.venues.feed import Followed
+from pinnacle.venues.gateway import Capabilities, Order, Window
 from pinnacle.venues.nonce import Nonces
 
 RUN = "6d1b345e282140e2ad834ecb18a06876"
+PAIR = [
+    Followed(Instrument("binance", symbol, Decimal("0.01"), Decimal(1), base=symbol, quote="USDT"), 0, k)
+    for k, symbol in enumerate(("ONE", "TWO"))
+]
 LIMITED = Capabilities(
     "test",
     windows=(Window("weight", 10, 1_000, 4), Window("pair", 5, 0, 0, True, 1.0)),
@@ -80,6 +92,41 @@ def test_a_nonce_that_was_refused_is_left_far_behind(asked: list[tuple[int, bool
         if refused and last * 1_000_000 < ts_ns:
             assert given_one * 1_000_000 >= ts_ns + 999_000_000
         last = given_one
+
+
+def ordered(cap: Cap, index: int, side: int, lots: int, price_ticks: int) -> bool:
+    """Whether the cap lets one order out, where no other rests."""
+    live = LiveOrder(Order(PAIR[index], 1, "", side, price_ticks, lots))
+    return not cap.beyond(live, [live])
+
+
+def test_what_takes_off_is_let_out_however_much_is_held_elsewhere() -> None:
+    """Short of one instrument beyond the cap, as when its price rose or the cap was lowered: what is held of another
+    can still be sold, and nothing can be sold beyond it."""
+    cap = Cap(Decimal(100), dict(enumerate(PAIR)))
+    cap.filled(0, e.BUY, 50, 100)
+    cap.filled(1, e.SELL, 500, 100)
+    assert ordered(cap, 0, e.SELL, 50, 100) and ordered(cap, 1, e.BUY, 500, 100)
+    assert not ordered(cap, 0, e.SELL, 51, 100)
+
+
+def test_what_a_log_holds_counts_before_its_instrument_is_quoted() -> None:
+    """A session that goes on holds something of one instrument, whose book has not come yet: at the price of its last
+    fill it counts against the cap when another is quoted."""
+    memory, fill = Memory(), records((e.FILL_ID, 1, 7), (e.ORDER_FILLED, 1, 0))
+    fill["price_ticks"] = 100
+    memory.take(fill, Safety())
+    cap = Cap(Decimal(100), dict(enumerate(PAIR)))
+    cap.found(0, 90, memory.price_ticks[0])
+    assert ordered(cap, 1, e.BUY, 10, 100) and not ordered(cap, 1, e.BUY, 11, 100)
+
+
+def test_one_cap_is_of_one_currency() -> None:
+    """Instruments of a venue that are paid in different currencies are refused; at different venues they are not."""
+    one, other = PAIR[0].instrument, replace(PAIR[1].instrument, quote="BTC")
+    check_quotes([one, PAIR[1].instrument, replace(other, venue="kraken")], "here")
+    with pytest.raises(OperatorError, match="quoted in BTC and USDT"):
+        check_quotes([one, other], "here")
 
 
 RULES = {

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,10 +21,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnacle import event as e
+from pinnacle.errors import OperatorError
+from pinnacle.execution.desk import Desk
+from pinnacle.limits import FLATTEN_S
 from pinnacle.log.manifest import read_manifest
 from pinnacle.log.reader import LogReader
-from pinnacle.run.flatten_position import Best, limit_ticks
+from pinnacle.run.cancel_all import Place
+from pinnacle.run.flatten import patience_s
+from pinnacle.run.flatten_position import Best, limit_ticks, only_one
+from pinnacle.run.real_orders import Account
 from pinnacle.run.serve import Client
+from pinnacle.venues.binance import ADDRESS
 from tests.cli.command import ROOT, command, edit_manifest, pinnacle, ran, refused
 from tests.run.served import Served, served
 
@@ -133,7 +141,7 @@ def test_a_dead_session_is_flattened_in_its_own_log(tmp_path: Path, unlock: Any,
                 session.wait(WAIT_S)
             else:
                 until(lambda: len(house.open()) == 2, output.read_text)
-                session.send_signal(signal.SIGTERM if end == "stopped" else signal.SIGKILL)
+                session.send_signal(signal.SIGHUP if end == "stopped" else signal.SIGKILL)
                 session.wait(WAIT_S)
         finally:
             session.kill()
@@ -279,6 +287,27 @@ def test_what_cannot_be_begun_is_refused_and_nothing_is_sent(unlock: Any) -> Non
         assert "cannot be reached" in said("--position", "1", at=("--rest", "http://127.0.0.1:1"))
         assert "no key binance/spare" in said("--position", "1", "--key", "spare")
         assert house.open() == [order] and house.net_lots() == 0
+
+
+@pytest.mark.parametrize("life_s", [5, 150])
+def test_an_order_that_may_still_arrive_is_waited_for(life_s: int) -> None:
+    """With an order of unknown fate it tries for longer than the venue may still take it, unless it was told how long;
+    with none, no longer than it says."""
+    gateway = SimpleNamespace(capabilities=SimpleNamespace(order_life_ns=life_s * 10**9))
+    doubted, known = (cast(Desk, SimpleNamespace(gateway=gateway, orders=orders)) for orders in ({1: None}, {}))
+    assert life_s + 10 < patience_s(FLATTEN_S, [known, doubted]) < life_s + 2 * FLATTEN_S
+    assert patience_s(20, [doubted]) == 20 and patience_s(FLATTEN_S, [known]) == FLATTEN_S
+
+
+def test_two_at_once_do_not_trade_twice() -> None:
+    """Whoever begins while another takes off the same position of the same account is refused; of another symbol not,
+    and not when the first has ended."""
+    account = Account("a-key", b"")
+    one, other = (Place("binance", (symbol,), ADDRESS, ADDRESS, account) for symbol in ("BTCUSDT", "ETHUSDT"))
+    with only_one(one), only_one(other), pytest.raises(OperatorError, match="nothing was sent"), only_one(one):
+        raise AssertionError("both would sell")
+    with only_one(one):
+        pass
 
 
 @given(

@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pinnacle import event
 from pinnacle.dialects.house import House
+from pinnacle.errors import DiskError
+from pinnacle.execution.desk import Desk
+from pinnacle.execution.safety import Safety
+from pinnacle.log.manifest import read_manifest
 from pinnacle.log.reader import LogReader
+from pinnacle.run import session
+from pinnacle.run.real_orders import RealOrders
 from pinnacle.run.trouble import HELD, KILLED, Trouble
 from pinnacle.venues.private.said import Note
-from tests.cli.command import ran
+from tests.cli.command import Said, pinnacle, ran
 from tests.run.served import Served, served
 
 SECRET = "cGlubmFjbGUtZGVtby1zZWNyZXQtMDE="
@@ -46,8 +53,8 @@ rest = "{http}"
 """
 
 
-def lines_of(folder: Path, one: Served, seconds: float, secret: str = SECRET) -> list[dict[str, Any]]:
-    """What a session of real orders says in so many seconds."""
+def session_of(folder: Path, one: Served, seconds: float, secret: str = SECRET) -> Said:
+    """A session of real orders that lasts so many seconds."""
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
     given = {"password": "a password of the test", "fields": json.dumps(
@@ -59,10 +66,16 @@ def lines_of(folder: Path, one: Served, seconds: float, secret: str = SECRET) ->
     unlock = ("--vault", keys / "vault", "--password-file", keys / "password")
     ran("keys", "add", "binance", "--permissions", "trade", "--fields", keys / "fields", *unlock)
     (folder / "config.toml").write_text(CONFIG.format(ws=one.ws, http=one.http))
-    said = ran(
+    return pinnacle(
         "live", "--live", "--i-understand", folder / "config.toml", "--out", folder / "run", "--headless",
         "--for", str(seconds), *unlock,
     )  # fmt: skip
+
+
+def lines_of(folder: Path, one: Served, seconds: float, secret: str = SECRET) -> list[dict[str, Any]]:
+    """What a session of real orders says that comes to a good end."""
+    said = session_of(folder, one, seconds, secret)
+    assert said.code == 0, said.err + said.out
     assert ran("replay", folder / "run").out.startswith("equal: ")
     return [json.loads(line) for line in said.out.splitlines()]
 
@@ -158,3 +171,38 @@ def test_a_venue_that_refuses_everything_does_not_fill_the_disk() -> None:
     assert [one["about"] for one in said] == ["refused"] * 5 + ["bust"] and "more" in said[4]
     trouble.note("kraken", Note("refused", "again"), 61_000_000_000)
     assert said[-1]["text"] == "again"
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_orders_whose_end_is_not_heard_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+    """The venue cancels nothing, with or without a disk that is full when the quotes are pulled: who started the
+    session is told that orders may rest, and no exit code, manifest or watchdog takes it for a good end."""
+    for name in ("STOP_S_MAX", "REAL_STOP_S_MAX"):
+        monkeypatch.setattr(session, name, 0.5)
+    monkeypatch.setattr(Desk, "_cancel", lambda *_: None)
+    if full:
+        operator = RealOrders.operator
+
+        def fills_up(ear: RealOrders, kind: int, now_ns: int) -> None:
+            operator(ear, kind, now_ns)
+            ear.trader._fail(DiskError("the disk is full"), now_ns)
+
+        monkeypatch.setattr(RealOrders, "operator", fills_up)
+    with served("binance", ("flow.model=plain", "flow.per_s=200")) as one:
+        said = session_of(tmp_path, one, 5)
+        assert len(one.desk.dialect.house.open_orders(1)) > 0
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert found(lines, "orders may rest") and "cancel-all" in said.err
+    assert said.code not in (0, None) and ("disk is full" in said.err) == full
+    assert read_manifest(tmp_path / "run").status == "interrupted"
+
+
+def test_a_session_that_was_stopped_for_good_does_not_say_that_it_flattens() -> None:
+    """Told to flatten or to resume after a kill, it would do nothing: it says so, and what does it."""
+    ear = RealOrders.__new__(RealOrders)
+    ear.safety = Safety()
+    ear.safety.kill(event.KILL_LOSS, 1)
+    one = session.Session.__new__(session.Session)
+    one.mode, one.strategy, one.ear = "live", True, ear  # type: ignore[assignment]
+    for word in ("flatten", "resume"):
+        assert "pinnacle live stop" in one._answer({"do": word})["error"]

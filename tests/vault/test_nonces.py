@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pinnacle.errors import DiskError
+from pinnacle.limits import NONCE_AHEAD_NS_MAX
 from pinnacle.vault.nonces import NonceFile
 from pinnacle.venues.nonce import Nonces
 
@@ -68,3 +70,36 @@ def test_each_key_has_its_own_and_shows_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="nonce"):
         NonceFile(tmp_path / "file" / "vault", "kraken", "key")
+
+
+def test_a_clock_that_was_hours_ahead_once_locks_nobody_out(tmp_path: Path) -> None:
+    """Where a venue takes nonces near its time alone, those of a clock that was put right since are passed by once it
+    has refused one; where it takes any that rises, they are not."""
+    for window_ns, near in ((20 * 10**9, True), (NONCE_AHEAD_NS_MAX, False)):
+        vault = tmp_path / str(window_ns) / "vault"
+        vault.parent.mkdir()
+        ahead = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns).next(NOW_NS + 3600 * 10**9)
+        later = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns)
+        assert later.next(NOW_NS) > ahead
+        later.refused(NOW_NS)
+        given = [later.next(NOW_NS)]
+        later.taken()
+        given += [later.next(NOW_NS + k) for k in range(3)]
+        assert given == sorted(set(given))
+        assert (given[-1] * MS < NOW_NS + window_ns) if near else given[0] > ahead
+
+
+def test_a_disk_that_takes_no_writes_keeps_nobody_from_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is there and can only be read, as after an error of the disk: numbers rise from what it kept."""
+    last, opened = NonceFile(tmp_path / "vault", "kraken", "key").take(NOW_NS, 1), os.open
+
+    def reading_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", reading_only)
+    one = NonceFile(tmp_path / "vault", "kraken", "key")
+    assert [one.take(0, 1) for _ in range(3)] == [last + 1, last + 2, last + 3]
+    with pytest.raises(DiskError, match="Read-only"):
+        NonceFile(tmp_path / "vault", "kraken", "another")
