@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,10 @@ def test_a_killed_session_holds_the_exchanges_position(tmp_path: Path, exchange:
     records = next_all(tmp_path / "run")
     ids = [int(row["aux"]) for row in records if row["kind"] == event.FILL_ID]
     assert sorted(ids) == sorted(trade["id"] for trade in trades) and len(set(ids)) == len(ids) > 0
-    held = float(json.loads(last)["instruments"][0]["position"])
+    held = Decimal(json.loads(last)["instruments"][0]["position"])
     positions = scene.asked("/fapi/v3/positionRisk", symbol="BTCUSDT")
-    assert held == (float(positions[0]["positionAmt"]) if positions else 0.0)
-    assert held == exchange.call(house.position, 1, 0).lots * float(house.listings[0].instrument.lot)
+    assert held == (Decimal(positions[0]["positionAmt"]) if positions else 0)
+    assert held == exchange.call(house.position, 1, 0).lots * house.listings[0].instrument.lot
     assert ran("replay", tmp_path / "run").out.startswith("equal: ")
     assert ran("log", "verify", tmp_path / "run").code == 0
     key = exchange.call(exchange.desk.dialect.private_streams.give, scene.account, time.time_ns())["listenKey"]
