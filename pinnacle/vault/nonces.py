@@ -17,9 +17,8 @@ from pathlib import Path
 from pinnacle.errors import DiskError
 from pinnacle.limits import NONCE_LOCK_TRIES
 
-_FORM = struct.Struct(
-    "<QQ"
-)  # the number in ns, and its complement: a file that is torn or of something else is no floor
+# The number in ns, and its complement: a file that is torn or of something else is no floor.
+_FORM = struct.Struct("<QQ")
 _MASK = (1 << 64) - 1
 _SPINS, _WAIT_S = 10, 100e-6
 

@@ -94,7 +94,7 @@ class _Pending:
 
 class BitstampGateway:
     """See venues/gateway.py.  followed: the instruments traded; api_key, key: as credentials.signer gives them.
-    floor_ns, nonces: see nonce.py."""
+    nonces: see nonce.py."""
 
     silence_ns = 15_000_000_000
     url = ""
@@ -105,7 +105,6 @@ class BitstampGateway:
         ids: ClientIds,
         api_key: str,
         key: bytes,
-        floor_ns: int = 0,
         nonces: LastNonce | None = None,
     ) -> None:
         self.capabilities = entry.CAPABILITIES
@@ -118,7 +117,7 @@ class BitstampGateway:
         self.ready = False
         self.retry_ns = self.venue_ns = 0
         self._api_key, self._key = api_key, key
-        self._nonces = Nonces(1_000, floor_ns, nonces)
+        self._nonces = Nonces(1_000, nonces)
         self._reader = private.Reader(self.followed, ids.order_id)
         self._own = OwnOrders(entry.WINDOW_NS)
         self._pending: dict[str, _Pending] = {}

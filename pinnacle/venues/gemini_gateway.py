@@ -94,8 +94,8 @@ class _Waiting:
 
 
 class GeminiGateway(AccountConnection):
-    """See venues/gateway.py.  followed: the instruments traded; key: as credentials.signer gives it.  floor_ns,
-    nonces: see nonce.py."""
+    """See venues/gateway.py.  followed: the instruments traded; key: as credentials.signer gives it.  nonces:
+    see nonce.py."""
 
     def __init__(
         self,
@@ -103,13 +103,12 @@ class GeminiGateway(AccountConnection):
         ids: ClientIds,
         api_key: str,
         key: bytes,
-        floor_ns: int = 0,
         nonces: LastNonce | None = None,
     ) -> None:
         super().__init__("gemini", entry.CAPABILITIES, followed, ids, "/?cancelOnDisconnect=true", 5 * SECOND)
         self._api_key, self._key = api_key, key
         self._private = PrivateSide(self.followed, ids.order_id)
-        self._nonces = Nonces(NONCE_NS, floor_ns, nonces, NONCE_AHEAD_NS_MAX)
+        self._nonces = Nonces(NONCE_NS, nonces, NONCE_AHEAD_NS_MAX)
         self._waiting: deque[_Waiting] = deque()
         self._out = ""  # the tag of the signed request that is out
         self._out_ns = self._opening_ns = self._signed_ns = 0

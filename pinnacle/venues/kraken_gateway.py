@@ -94,7 +94,7 @@ class _Pending:
 
 class KrakenGateway:
     """See venues/gateway.py.  followed: the instruments traded; api_key, key: as credentials.signer gives them.
-    floor_ns, nonces: see nonce.py.  tier: of the account, for its rate limits."""
+    nonces: see nonce.py.  tier: of the account, for its rate limits."""
 
     silence_ns = 5_000_000_000
     url = "/v2"
@@ -105,7 +105,6 @@ class KrakenGateway:
         ids: ClientIds,
         api_key: str,
         key: bytes,
-        floor_ns: int = 0,
         tier: str = "starter",
         nonces: LastNonce | None = None,
     ) -> None:
@@ -119,7 +118,7 @@ class KrakenGateway:
         self.ready = False
         self.retry_ns = self.venue_ns = 0
         self._api_key, self._key = api_key, key
-        self._nonces = Nonces(1_000, floor_ns, nonces)
+        self._nonces = Nonces(1_000, nonces)
         self._stream = PrivateStream(self.followed, ids.order_id)
         self._answers = answers.Answers(self.followed, ids.order_id)
         self._pending: dict[int, _Pending] = {}  # on the websocket

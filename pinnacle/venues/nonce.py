@@ -22,14 +22,12 @@ class LastNonce(Protocol):
 
 
 class Nonces:
-    """unit_ns: of the clock they are made from (a millisecond, a microsecond).  floor_ns: they begin above it.
-    shared: of all processes that have the key.  ahead_ns_max: how far they may run ahead of the time where another
-    machine has used greater ones: no further than the venue takes them."""
+    """unit_ns: of the clock they are made from (a millisecond, a microsecond).  shared: of all processes that have the
+    key.  ahead_ns_max: how far they may run ahead of the time where another machine has used greater ones: no further
+    than the venue takes them."""
 
-    def __init__(
-        self, unit_ns: int, floor_ns: int = 0, shared: LastNonce | None = None, ahead_ns_max: int = NONCE_AHEAD_NS_MAX
-    ) -> None:
-        self._unit_ns, self._last, self._shared = unit_ns, floor_ns // unit_ns, shared
+    def __init__(self, unit_ns: int, shared: LastNonce | None = None, ahead_ns_max: int = NONCE_AHEAD_NS_MAX) -> None:
+        self._unit_ns, self._last, self._shared = unit_ns, 0, shared
         self._ahead_ns_max, self._refusals = ahead_ns_max, 0
         self._alone = self._trusted = False
 

@@ -79,4 +79,6 @@ def test_another_machine_whose_clock_is_ahead(exchange: tuple[str, Served], tmp_
         one.desk.dialect._nonces[key] = (time.time_ns() + ahead_ns) // unit
 
     one.call(elsewhere)
+    ((key, greater),) = one.call(lambda: dict(one.desk.dialect._nonces)).items()
     sweep(name, one, tmp_path / "vault")
+    assert one.call(lambda: dict(one.desk.dialect._nonces))[key] > greater

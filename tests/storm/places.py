@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -27,14 +28,14 @@ from pinnacle.instrument import Instrument
 from pinnacle.venues import (
     binance_gateway,
     binance_usdm_gateway,
+    bitstamp_gateway,
     coinbase_advanced_gateway,
     coinbase_gateway,
     gemini_gateway,
+    kraken_gateway,
 )
 from pinnacle.venues.binance import ADDRESS as BINANCE_ADDRESS
-from pinnacle.venues.bitstamp_gateway import BitstampGateway
 from pinnacle.venues.credentials import signer
-from pinnacle.venues.kraken_gateway import KrakenGateway
 from pinnacle.venues.signing import private_key
 from pinnacle.venues.venues import venue
 from tests.storm import moods
@@ -58,7 +59,7 @@ class Left:
 @dataclass(frozen=True)
 class Place:
     """order_of: the order in what leaves (a frame, or method, path and body of a call), None if it is none.
-    gateway: takes the account's ids and key, and the latest time of an earlier life, above which nonces begin.  moods:
+    gateway: of venues.gateway_of.  moods:
     wraps what places orders at the exchange, which then has bad moments.
     switched: whether the dead-man's switch of a dialect's account is set, where the venue has one.
     settle_ns, kill_ns: as long as it may take until nothing is in doubt, and until a kill has cancelled everything:
@@ -89,11 +90,6 @@ class Place:
         """Our feed of the venue."""
         module = venue(self.name)
         return module.feeds(followed, BINANCE_ADDRESS if self.name == "binance" else module.ADDRESS)[0]
-
-
-def _floorless(make: Callable[..., Any]) -> Callable[..., Any]:
-    """A gateway whose nonces need no floor, or that has none."""
-    return lambda followed, ids, api_key, key, passphrase, floor_ns: make(followed, ids, api_key, key, passphrase)
 
 
 def _binance(where: str, body: bytes) -> Left | None:
@@ -154,39 +150,35 @@ def _bitstamp(where: str, body: bytes) -> Left | None:
 
 PLACES = {
     "binance": Place(
-        "binance", "BTCUSDT", "USDT", Binance, _floorless(binance_gateway.gateway),
+        "binance", "BTCUSDT", "USDT", Binance, binance_gateway.gateway,
         lambda: signer("binance", SECRET.encode())[1], _binance, moods.binance,
     ),
     "binance-usdm": Place(
-        "binance-usdm", "BTCUSDT", "USDT", BinanceUsdm, _floorless(binance_usdm_gateway.gateway),
+        "binance-usdm", "BTCUSDT", "USDT", BinanceUsdm, binance_usdm_gateway.gateway,
         lambda: signer("binance-usdm", SECRET.encode())[1], _usdm, moods.usdm,
     ),
     "bitstamp": Place(
         "bitstamp", "btcusd", "USD", Bitstamp,
-        lambda followed, ids, api_key, key, passphrase, floor_ns: BitstampGateway(
-            followed, ids, api_key, key, floor_ns
-        ),
+        bitstamp_gateway.gateway,
         lambda: signer("bitstamp", SECRET.encode())[1], _bitstamp, moods.bitstamp, settle_ns=190 * SECOND,
     ),
     "kraken": Place(
         "kraken", "BTC/USD", "USD", Kraken,
-        lambda followed, ids, api_key, key, passphrase, floor_ns: KrakenGateway(
-            followed, ids, api_key, key, floor_ns, "pro"
-        ),
+        partial(kraken_gateway.gateway, tier="pro"),
         lambda: signer("kraken", SECRET.encode())[1], _kraken, moods.kraken,
         switched=lambda dialect: bool(dialect.orders._switches),
     ),
     "coinbase": Place(
-        "coinbase", "BTC-USD", "USD", Coinbase, _floorless(coinbase_gateway.gateway),
+        "coinbase", "BTC-USD", "USD", Coinbase, coinbase_gateway.gateway,
         lambda: signer("coinbase", SECRET.encode())[1], _coinbase, moods.coinbase, settle_ns=60 * SECOND,
     ),
     "coinbase-advanced": Place(
-        "coinbase-advanced", "BTC-USD", "USD", CoinbaseAdvanced, _floorless(coinbase_advanced_gateway.gateway),
+        "coinbase-advanced", "BTC-USD", "USD", CoinbaseAdvanced, coinbase_advanced_gateway.gateway,
         lambda: private_key(SEED), _advanced, moods.advanced,
         base64.b64encode(private_key(SEED).public_key().public_bytes_raw()).decode(), settle_ns=45 * SECOND,
     ),
     "gemini": Place(
-        "gemini", "btcusd", "USD", Gemini, _floorless(gemini_gateway.gateway),
+        "gemini", "btcusd", "USD", Gemini, gemini_gateway.gateway,
         lambda: signer("gemini", SECRET.encode())[1], _gemini, moods.gemini, settle_ns=40 * SECOND,
     ),
 }  # fmt: skip

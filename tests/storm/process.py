@@ -127,7 +127,7 @@ class Process:
         else:
             state = first_state(instrument, pace.calm_s)
         self.last_ns = max(now_ns, int(disk.parts[-1]["ts_ns"].max()) if recovered else 0)
-        self.gateway = place.gateway([followed], ClientIds(RUN_ID), api_key, key, b"phrase1", self.last_ns)
+        self.gateway = place.gateway([followed], ClientIds(RUN_ID), api_key, key, b"phrase1")
         self.desk = self.desk_of(
             self.gateway, [followed], ClientIds(RUN_ID), self.safety, memory, Limits(reconcile_ns=pace.reconcile_ns)
         )

@@ -78,8 +78,8 @@ def test_a_clock_that_was_hours_ahead_once_locks_nobody_out(tmp_path: Path) -> N
     for window_ns, near in ((20 * 10**9, True), (NONCE_AHEAD_NS_MAX, False)):
         vault = tmp_path / str(window_ns) / "vault"
         vault.parent.mkdir()
-        ahead = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns).next(NOW_NS + 3600 * 10**9)
-        later = Nonces(MS, 0, NonceFile(vault, "gemini", "key"), window_ns)
+        ahead = Nonces(MS, NonceFile(vault, "gemini", "key"), window_ns).next(NOW_NS + 3600 * 10**9)
+        later = Nonces(MS, NonceFile(vault, "gemini", "key"), window_ns)
         assert later.next(NOW_NS) > ahead
         later.refused(NOW_NS)
         given = [later.next(NOW_NS)]

@@ -331,7 +331,8 @@ def test_no_trade_with_oneself():
         one.step()
         one.take()
         one.close()  # a new process has to be shown what rests
-        one.gateway = BitstampGateway(one.followed, IDS, "key1", text_key(KEY_SECRET), one.rig.now_ns + NS)
+        one.rig.step(NS)
+        one.gateway = BitstampGateway(one.followed, IDS, "key1", text_key(KEY_SECRET))
         one.said = []
         one.open()
         one.ask(one.gateway.ask_open(one.followed[0], one.rig.now_ns))

@@ -31,7 +31,7 @@ ROUNDS = int(os.environ.get("PINNACLE_FUZZ", "1500"))
 VENUES = {
     "kraken": (
         Kraken, ("BTC/USD", "ETH/USD"),
-        lambda followed: KrakenGateway(followed, IDS, "key1", base64_key(KEY_SECRET), 0, "pro"),
+        lambda followed: KrakenGateway(followed, IDS, "key1", base64_key(KEY_SECRET), "pro"),
     ),
     "bitstamp": (
         Bitstamp, ("btcusd", "ethusd"), lambda followed: BitstampGateway(followed, IDS, "key1", text_key(KEY_SECRET)),

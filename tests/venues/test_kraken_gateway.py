@@ -9,6 +9,7 @@ import pytest
 
 from pinnacle.dialects.kraken import Kraken
 from pinnacle.event import BUY, FOK, IOC, MAKER, ORDER_CANCELLED, ORDER_EXPIRED, ORDER_FILLED, POST_ONLY, SELL
+from pinnacle.vault.nonces import NonceFile
 from pinnacle.venues.feed import Malformed
 from pinnacle.venues.kraken_gateway import KrakenGateway
 from pinnacle.venues.private.said import Balance
@@ -19,13 +20,13 @@ from tests.venues.conversation import IDS, KEY_SECRET, Talk
 MS = 1_000_000
 
 
-def talk(secret=KEY_SECRET, floor_ns=0, tier="pro", **how):
+def talk(secret=KEY_SECRET, tier="pro", **how):
     """A gateway on a quiet market with somebody else's order on either side."""
     rig = Rig(Kraken, ("BTC/USD", "ETH/USD"), **how)
     house, one = rig.house, rig.listings[0].instrument
     for side, price in ((BUY, "59990"), (SELL, "60010")):
         house.place(2, 0, side, one.lots("0.5"), one.ticks(price), POST_ONLY)
-    return Talk(rig, lambda followed: KrakenGateway(followed, IDS, "key1", base64_key(secret), floor_ns, tier))
+    return Talk(rig, lambda followed: KrakenGateway(followed, IDS, "key1", base64_key(secret), tier))
 
 
 def test_placed_filled_and_cancelled():
@@ -291,8 +292,9 @@ def test_a_wrong_key():
     assert answer.cause == "permission"
 
 
-def test_nonces_rise():
-    """A nonce that was used is refused as a matter of clocks, and no call leaves for a while; a floor prevents it."""
+def test_nonces_rise(tmp_path):
+    """A nonce that was used is refused as a matter of clocks, and no call leaves for a while; the key's last nonce,
+    which all processes share, prevents it."""
     one = talk()
     other = KrakenGateway(one.followed, IDS, "key1", base64_key(KEY_SECRET))
     one.gateway = other
@@ -302,7 +304,9 @@ def test_nonces_rise():
     assert one.gateway.ask_balances(one.rig.now_ns) == 0
     one.rig.step(6 * NS)
     assert one.ask(one.gateway.ask_balances(one.rig.now_ns)).cause == ""
-    late = KrakenGateway(one.followed, IDS, "key1", base64_key(KEY_SECRET), floor_ns=one.rig.now_ns + 7200 * NS)
+    shared = NonceFile(tmp_path / "vault", "kraken", "key1")
+    shared.take(one.rig.now_ns // 1_000 + 7_200_000_000, 1_000)
+    late = KrakenGateway(one.followed, IDS, "key1", base64_key(KEY_SECRET), nonces=shared)
     one.gateway, one.said = late, []
     assert one.ask(late.ask_balances(one.rig.now_ns)).cause == ""
     nonces = [int(call.body.split(b"&")[0].removeprefix(b"nonce=")) for call in one.calls]
