@@ -37,9 +37,7 @@ _DONE = {1: "bought", -1: "sold"}
     "--for",
     "for_s",
     type=float,
-    default=FLATTEN_S,
-    show_default=True,
-    help="Seconds to try; where an order may still arrive, longer.",
+    help=f"Seconds to try.  [default: {FLATTEN_S:g}; where an order may still arrive, until it cannot]",
 )
 @click.option("--key", "names", multiple=True, metavar="VENUE/NAME", help="Which key of the vault (default: default).")
 @click.option("--websocket", default="", help="Address of the venue's websocket, for a local exchange.")
@@ -51,7 +49,7 @@ def flatten(
     i_understand: bool,
     qty: str | None,
     through_bps: str,
-    for_s: float,
+    for_s: float | None,
     names: tuple[str, ...],
     websocket: str,
     rest: str,
@@ -76,7 +74,7 @@ def flatten(
     """
     if not i_understand:
         raise OperatorError("flatten: sends real orders; say --i-understand with it")
-    if not (math.isfinite(for_s) and 0 < for_s <= FLATTEN_S_MAX):
+    if for_s is not None and not (math.isfinite(for_s) and 0 < for_s <= FLATTEN_S_MAX):
         raise OperatorError(f"--for {for_s:g}: must be a number of seconds above 0, at most {FLATTEN_S_MAX:g}")
 
     def unlocked() -> Any:
@@ -106,7 +104,7 @@ def _bps(text: str) -> Decimal:
 
 # --- by the log -------------------------------------------------------------------------------------------------------
 def _flatten_run(
-    run: Path, names: tuple[str, ...], websocket: str, rest: str, for_s: float, unlocked: Callable[[], Any]
+    run: Path, names: tuple[str, ...], websocket: str, rest: str, for_s: float | None, unlocked: Callable[[], Any]
 ) -> None:
     from pinnacle.commands.live import Said
     from pinnacle.run.flatten import prepare_flatten
@@ -149,7 +147,7 @@ def _flatten_position(
     names: tuple[str, ...],
     websocket: str,
     rest: str,
-    for_s: float,
+    for_s: float | None,
     unlocked: Callable[[], Any],
 ) -> None:
     from pinnacle.run.flatten_position import flatten_position

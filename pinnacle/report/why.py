@@ -9,14 +9,12 @@ import numpy as np
 
 from pinnacle.errors import OperatorError
 from pinnacle.event import (
+    ASK,
     BID,
     BOOK_CLEAR,
     BOOK_LEVEL,
     CANCEL,
     FILL_ID,
-    LINK_DOWN,
-    LINK_GAP,
-    LINK_STALE,
     LINK_UP,
     ORDER_ACKNOWLEDGED,
     OUTPUT_KIND_MIN,
@@ -27,55 +25,33 @@ from pinnacle.instrument import Instrument
 from pinnacle.log.check import record_text
 from pinnacle.log.manifest import instruments_of, read_manifest
 from pinnacle.log.reader import LogReader
+from pinnacle.log.told_book import LINKS, ToldBook
 
 _LIFE = np.zeros(256, bool)
 _LIFE[[*range(ORDER_ACKNOWLEDGED, FILL_ID + 1), PLACE, CANCEL, REPLACE]] = True
-_LINKS = {LINK_UP: "live", LINK_DOWN: "lost", LINK_GAP: "lost", LINK_STALE: "lost"}
 
 
-class _Book:
-    """One instrument's levels as the log tells them, and whether they are to be trusted."""
-
-    def __init__(self) -> None:
-        self.sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        self.link = "lost"
-
-    def hear(self, row: np.void) -> None:
-        kind, side, price = int(row["kind"]), int(row["side"]), int(row["price_ticks"])
-        if kind == BOOK_LEVEL:
-            levels = self.sides[0 if side == BID else 1]
-            if row["qty_lots"]:
-                levels[price] = int(row["qty_lots"])
-            else:
-                levels.pop(price, None)
-        elif kind == BOOK_CLEAR:
-            for k, levels in enumerate(self.sides):
-                sign = BID if k == 0 else -BID
-                if side in (0, sign):
-                    for one in [p for p in levels if price == 0 or (p - price) * sign >= 0]:
-                        del levels[one]
-        elif kind in _LINKS:
-            self.link = _LINKS[kind]
-
-    def text(self, instrument: Instrument) -> str:
-        bids, asks = self.sides
-        bid = f"{instrument.qty_text(bids[max(bids)])} at {instrument.price_text(max(bids))}" if bids else "none"
-        ask = f"{instrument.qty_text(asks[min(asks)])} at {instrument.price_text(min(asks))}" if asks else "none"
-        return f"bid {bid}, ask {ask}, link {self.link}"
+def _text(book: ToldBook, instrument: Instrument) -> str:
+    """Best prices, and whether they are to be trusted."""
+    bid, ask = (
+        f"{instrument.qty_text(levels[best])} at {instrument.price_text(best)}" if best is not None else "none"
+        for levels, best in zip(book.levels, (book.best(BID), book.best(ASK)))
+    )
+    return f"bid {bid}, ask {ask}, link {'live' if book.link == LINK_UP else 'lost'}"
 
 
 def why(run: Path, order_id: int) -> Iterator[str]:
     """Lines about an order.  Raises OperatorError if the log has none of this number, or lacks the market."""
     manifest = read_manifest(run)
     instruments = instruments_of(manifest.instruments)
-    books = [_Book() for _ in instruments]
+    books = [ToldBook() for _ in instruments]
     cause: np.void | None = None
     found = 0
     for records in LogReader(run).records():
         mine = (records["order_id"] == order_id) & _LIFE[records["kind"]]
         inputs = records["kind"] < OUTPUT_KIND_MIN
         market = (records["kind"] == BOOK_LEVEL) | (records["kind"] == BOOK_CLEAR) | np.isin(
-            records["kind"], list(_LINKS)
+            records["kind"], LINKS
         )  # fmt: skip
         for at in np.flatnonzero(mine | market).tolist():
             row = records[at]
@@ -91,7 +67,7 @@ def why(run: Path, order_id: int) -> Iterator[str]:
                 caused = records[int(before[-1])] if before.size else cause
                 if caused is not None:
                     yield f"    because of  {record_text(caused, instruments)}"
-                yield f"    book        {books[instrument].text(instruments[instrument])}"
+                yield f"    book        {_text(books[instrument], instruments[instrument])}"
         heard = np.flatnonzero(inputs)
         if heard.size:
             cause = records[int(heard[-1])].copy()

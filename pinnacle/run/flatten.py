@@ -48,11 +48,12 @@ class Left:
 
 @dataclass
 class FlattenSession(Session):
-    """A session that ends by itself when nothing is held and nothing rests, at the latest after stop_after_s.
+    """A session that ends by itself when nothing is held and nothing rests, at the latest after for_s (see patience_s).
 
     records_before: of its log when it began, -1 while it has not.
     """
 
+    for_s: float | None = None
     records_before: int = -1
     finished: bool = False
     _reached: bool = False
@@ -79,7 +80,7 @@ class FlattenSession(Session):
         ear.trader.hear(self._link_rows(LINK_DOWN, CAUSE_START, now_ns), now_ns)
         ear.safety.reopen(now_ns)
         ear.begin(now_ns, self.say)
-        self.stop_after_s = patience_s(self.stop_after_s, ear.desks.values())
+        self.stop_after_s = patience_s(self.for_s, ear.desks.values())
         self.say("started", mode="flatten", out=str(self.out), held=[_text(one) for one in self.left()])
 
     def hear(self, events: np.ndarray, now_ns: int) -> None:
@@ -94,13 +95,9 @@ class FlattenSession(Session):
         assert isinstance(ear, RealOrders)
         if not self.finished and all(desk.settled for desk in ear.desks.values()) and not ear.open_orders():
             self.finished = all(one.lots == 0 or one.small for one in self.left())
-        if self.finished or ear.safety.killed or self._refusals() >= FLATTEN_REFUSALS_MAX:
+        if self.finished or ear.safety.killed or refused_in_vain(ear.desks.values()) >= FLATTEN_REFUSALS_MAX:
             self._stop.set()
         return self.finished
-
-    def _refusals(self) -> int:
-        assert isinstance(self.ear, RealOrders)
-        return sum(desk.counts.get(f"cause {cause}", 0) for desk in self.ear.desks.values() for cause in IN_VAIN)
 
     async def _pull_quotes(self) -> None:
         ear = self.ear
@@ -146,7 +143,7 @@ class FlattenSession(Session):
         desks = list(self.ear.desks.values())
         if self.ear.safety.killed:
             return f"; trading was stopped ({STOP_NAMES.get(self.ear.safety.why, '?')})"
-        if self._refusals():
+        if refused_in_vain(desks):
             causes = [one for one in IN_VAIN if any(f"cause {one}" in desk.counts for desk in desks)]
             return f"; the venue refuses its orders ({', '.join(causes)})"
         return "" if self._reached else "; the venue's account could not be reached"
@@ -160,12 +157,19 @@ class FlattenSession(Session):
                 yield self.instruments[int(record["instrument"])], side, lots, price_ticks, int(record["aux"])
 
 
-def patience_s(for_s: float, desks: Iterable[Desk]) -> float:
-    """How long to try.  An order of unknown outcome is proven not to be there only when it can arrive no more, which
-    takes minutes at a venue that takes old requests, and begins anew with each process: whoever did not say how long
-    waits until then, or would give up each time before it."""
+def refused_in_vain(desks: Iterable[Desk]) -> int:
+    """Refusals so far that no waiting mends."""
+    return sum(desk.counts.get(f"cause {cause}", 0) for desk in desks for cause in IN_VAIN)
+
+
+def patience_s(for_s: float | None, desks: Iterable[Desk]) -> float:
+    """How long to try, as it was said, or (None) as long as it may take.
+
+    An order of unknown outcome is proven not to be there only when it can arrive no more, which takes minutes at a
+    venue that takes old requests, and begins anew with each process: whoever gave up sooner would give up each time.
+    """
     life_ns = max((desk.gateway.capabilities.order_life_ns for desk in desks if desk.orders), default=0)
-    return max(for_s, life_ns / 1e9 + FLATTEN_S / 2) if for_s == FLATTEN_S else for_s
+    return max(FLATTEN_S, life_ns / 1e9 + FLATTEN_S / 2) if for_s is None else for_s
 
 
 def too_small(instrument: Instrument, lots: int, price_ticks: int | None) -> bool:
@@ -179,7 +183,7 @@ def too_small(instrument: Instrument, lots: int, price_ticks: int | None) -> boo
 
 
 def prepare_flatten(
-    run: Path, for_s: float, say: Callable[..., None], websocket: str = "", rest: str = ""
+    run: Path, for_s: float | None, say: Callable[..., None], websocket: str = "", rest: str = ""
 ) -> FlattenSession:
     """The session of a folder, to be flattened.  websocket, rest: where its venues are now, "": where they were.
 
@@ -211,9 +215,13 @@ def prepare_flatten(
     # cannot be set: no order of it rests, and the one that the session set runs on.
     config.live = msgspec.structs.replace(config.live, loss_max="", stale_s_max=0, dead_man_s=0)
     for name in dict.fromkeys(one.venue for one in instruments):
-        was = config.live.venues.get(name, VenueAddress())
-        config.live.venues[name] = VenueAddress(websocket or was.websocket, rest or was.rest)
-    return FlattenSession(config, str(run), "live", strategy, run, say, for_s, instruments=instruments)
+        config.live.venues[name] = moved(config.live.venues.get(name, VenueAddress()), websocket, rest)
+    return FlattenSession(config, str(run), "live", strategy, run, say, instruments=instruments, for_s=for_s)
+
+
+def moved(was: VenueAddress, websocket: str, rest: str) -> VenueAddress:
+    """The same at other addresses, where they are given; the account's tier goes along."""
+    return msgspec.structs.replace(was, websocket=websocket or was.websocket, rest=rest or was.rest)
 
 
 def _by_hand(instruments: list[Instrument]) -> str:

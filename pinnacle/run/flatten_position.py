@@ -23,15 +23,9 @@ import numpy as np
 from pinnacle import interrupt
 from pinnacle.errors import HistoryError, OperatorError, VenueError
 from pinnacle.event import (
-    BID,
-    BOOK_CLEAR,
-    BOOK_LEVEL,
     BUY,
     CANCEL,
     IOC,
-    LINK_DOWN,
-    LINK_GAP,
-    LINK_STALE,
     LINK_UP,
     ORDER_FILLED,
     PLACE,
@@ -43,10 +37,11 @@ from pinnacle.event import (
 from pinnacle.execution.desk import Desk
 from pinnacle.execution.safety import Safety
 from pinnacle.instrument import Instrument
-from pinnacle.limits import FLATTEN_PACE_S, FLATTEN_REFUSALS_MAX, PRICE_TICKS_MAX, REAL_STOP_S_MAX, TICK_S
+from pinnacle.limits import FLATTEN_PACE_S, FLATTEN_REFUSALS_MAX, FLATTEN_S, PRICE_TICKS_MAX, REAL_STOP_S_MAX, TICK_S
+from pinnacle.log.told_book import ToldBook
 from pinnacle.run.cancel_all import Place, Sweep, instruments_of
 from pinnacle.run.connections import FeedConnection
-from pinnacle.run.flatten import IN_VAIN, too_small
+from pinnacle.run.flatten import refused_in_vain, too_small
 from pinnacle.run.gateway_connection import GatewayConnection
 from pinnacle.run.real_orders import gateway_for
 from pinnacle.transport.clock import Clock
@@ -69,39 +64,6 @@ class Sold:
     why: str = ""
 
 
-class Best:
-    """The best prices of one instrument by its feed's records."""
-
-    def __init__(self) -> None:
-        self.whole = False
-        self._levels: dict[int, dict[int, int]] = {1: {}, -1: {}}
-
-    def take(self, events: np.ndarray) -> None:
-        for row in events:
-            kind, side, price_ticks = int(row["kind"]), int(row["side"]), int(row["price_ticks"])
-            if kind == BOOK_LEVEL:
-                if row["qty_lots"]:
-                    self._levels[side][price_ticks] = int(row["qty_lots"])
-                else:
-                    self._levels[side].pop(price_ticks, None)
-            elif kind == BOOK_CLEAR:
-                for one in (side,) if side else (1, -1):
-                    gone = [p for p in self._levels[one] if not price_ticks or one * p >= one * price_ticks]
-                    for price in gone:
-                        del self._levels[one][price]
-            elif kind == LINK_UP:
-                self.whole = True
-            elif kind in (LINK_DOWN, LINK_GAP, LINK_STALE):
-                self.whole = False
-
-    def price_ticks(self, side: int) -> int | None:
-        """The best bid (BID) or ask of a book that is whole; None without one."""
-        there = self._levels[side]
-        if not self.whole or not there:
-            return None
-        return max(there) if side == BID else min(there)
-
-
 def limit_ticks(best_ticks: int, side: int, through_bps: Decimal) -> int:
     """The worst price that an order takes: through_bps through the other side's best, rounded towards it."""
     exact = best_ticks * (_BPS + side * through_bps) / _BPS
@@ -110,7 +72,7 @@ def limit_ticks(best_ticks: int, side: int, through_bps: Decimal) -> int:
 
 
 def flatten_position(
-    place: Place, qty: str, through_bps: Decimal, for_s: float, route: Route, say: Callable[..., None]
+    place: Place, qty: str, through_bps: Decimal, for_s: float | None, route: Route, say: Callable[..., None]
 ) -> Sold:
     """Cancel all of the account's orders on the one symbol of a place, then sell QTY of it, or buy back -QTY.
 
@@ -142,11 +104,12 @@ class _Flattening:
     """One go at it."""
 
     def __init__(
-        self, place: Place, qty: str, through_bps: Decimal, for_s: float, route: Route, say: Callable[..., None]
+        self, place: Place, qty: str, through_bps: Decimal, for_s: float | None, route: Route, say: Callable[..., None]
     ) -> None:
-        self._place, self._qty, self._through_bps, self._for_s = place, qty, through_bps, for_s
+        self._place, self._qty, self._through_bps = place, qty, through_bps
+        self._for_s = FLATTEN_S if for_s is None else for_s
         self._route, self._say = route, say
-        self._best = Best()
+        self._book = ToldBook()
         self._failure: BaseException | None = None
         self._order_id, self._next_s = 0, 0.0
 
@@ -233,7 +196,7 @@ class _Flattening:
             now_ns = self._clock.now_ns()
             self._settle(now_ns)
             side = SELL if sold.left_lots > 0 else BUY
-            best_ticks = self._best.price_ticks(-side)
+            best_ticks = self._best(-side)
             if self._failure is not None:
                 sold.why = f"it failed ({self._failure})"
             elif self._safety.killed:
@@ -242,7 +205,7 @@ class _Flattening:
                 sold.why = "it was interrupted"
             elif loop.time() > self._deadline_s:
                 sold.why = self._too_late()
-            elif self._refusals() >= FLATTEN_REFUSALS_MAX:
+            elif refused_in_vain([self._desk]) >= FLATTEN_REFUSALS_MAX:
                 sold.why = f"the venue refuses the order{self._words()}"
             if sold.why:
                 return
@@ -260,12 +223,9 @@ class _Flattening:
     def _too_late(self) -> str:
         if not self._desk.gateway.ready:
             return f"the venue's account could not be reached in {self._for_s:g} s"
-        if self._best.price_ticks(BUY if self.sold.left_lots > 0 else SELL) is None:
+        if self._best(BUY if self.sold.left_lots > 0 else SELL) is None:
             return f"the venue's book has nobody to trade with, or was not seen, after {self._for_s:g} s"
         return f"{self._for_s:g} s are over"
-
-    def _refusals(self) -> int:
-        return sum(self._desk.counts.get(f"cause {cause}", 0) for cause in IN_VAIN)
 
     def _words(self) -> str:
         """What the venue said last in refusing, if it did."""
@@ -306,9 +266,14 @@ class _Flattening:
 
     # --- what is heard --------------------------------------------------------------------------------------------
     def _hear_market(self, events: np.ndarray, now_ns: int) -> None:
-        self._best.take(events)
+        for row in events:
+            self._book.hear(row)
         stale = self._desk.stale
-        (stale.discard if self._best.whole else stale.add)(self._followed.index)
+        (stale.discard if self._book.link == LINK_UP else stale.add)(self._followed.index)
+
+    def _best(self, side: int) -> int | None:
+        """The best price of a side, of a book that is whole."""
+        return self._book.best(side) if self._book.link == LINK_UP else None
 
     def _heard(self, now_ns: int) -> None:
         self._settle(now_ns)

@@ -107,7 +107,8 @@ def _markets(standing: Standing) -> Any:
     for place in standing.places:
         colour = "green" if place.link == "live" else "red"
         table.add_row(
-            place.instrument.name, f"[{colour}]{place.link}[/]", *(_price(place, place.best(side)) for side in (1, -1)),
+            place.instrument.name, f"[{colour}]{place.link}[/]",
+            *(_price(place, place.book.best(side)) for side in (1, -1)),
             *(_price(place, place.quote(side)) for side in (1, -1)),
         )  # fmt: skip
     return table

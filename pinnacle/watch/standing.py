@@ -13,6 +13,7 @@ import numpy as np
 
 from pinnacle import event
 from pinnacle.instrument import Instrument
+from pinnacle.log.told_book import ToldBook
 
 # Latencies kept for a percentile, fills kept for a list.
 _LATENCIES = 4096
@@ -35,23 +36,17 @@ class Order:
 
 @dataclass
 class Place:
-    """One instrument.  levels: lots by price, bids then asks."""
+    """One instrument."""
 
     instrument: Instrument
     link: str = "down"
-    levels: tuple[dict[int, int], dict[int, int]] = field(default_factory=lambda: ({}, {}))
+    book: ToldBook = field(default_factory=ToldBook)
     orders: dict[int, Order] = field(default_factory=dict)
     position_lots: int = 0
     cash_units: int = 0
     fees_units: int = 0
     fills: int = 0
     trade_ticks: int = 0
-
-    def best(self, side: int) -> int | None:
-        levels = self.levels[0 if side > 0 else 1]
-        if not levels:
-            return None
-        return max(levels) if side > 0 else min(levels)
 
     def quote(self, side: int) -> int | None:
         prices = [one.price_ticks for one in self.orders.values() if one.side == side]
@@ -62,7 +57,7 @@ class Place:
     @property
     def pnl_units(self) -> int:
         """Cash and what is held at the mid, less fees."""
-        bid, ask = self.best(1), self.best(-1)
+        bid, ask = self.book.best(1), self.book.best(-1)
         mid2 = bid + ask if bid is not None and ask is not None else 2 * self.trade_ticks
         held2 = self.position_lots * mid2 * self.instrument.units_per_ticklot
         return self.cash_units - self.fees_units + held2 // 2
@@ -109,26 +104,17 @@ class Standing:
         start = 0
         for at in clears.tolist():
             self._levels(place, rows[start:at])
-            side, price = int(rows["side"][at]), int(rows["price_ticks"][at])
-            for s, sign in ((0, 1), (1, -1)):
-                if side in (0, sign):
-                    levels = place.levels[s]
-                    for ticks in [one for one in levels if price == 0 or sign * one >= sign * price]:
-                        del levels[ticks]
+            place.book.clear(int(rows["side"][at]), int(rows["price_ticks"][at]))
             start = at + 1
         self._levels(place, rows[start:])
 
     def _levels(self, place: Place, rows: np.ndarray) -> None:
         """The last word on each level of a stretch without clears."""
-        for s, sign in ((0, 1), (1, -1)):
-            mine = rows[rows["side"] == sign][::-1]
+        for side in (1, -1):
+            mine = rows[rows["side"] == side][::-1]
             prices, first = np.unique(mine["price_ticks"], return_index=True)
-            levels = place.levels[s]
             for ticks, lots in zip(prices.tolist(), mine["qty_lots"][first].tolist()):
-                if lots:
-                    levels[ticks] = lots
-                else:
-                    levels.pop(ticks, None)
+                place.book.set(side, ticks, lots)
 
     def _one(self, record: np.void) -> None:
         kind, k = int(record["kind"]), int(record["instrument"])

@@ -21,14 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnacle import event as e
+from pinnacle.config_live import VenueAddress
 from pinnacle.errors import OperatorError
 from pinnacle.execution.desk import Desk
 from pinnacle.limits import FLATTEN_S
 from pinnacle.log.manifest import read_manifest
 from pinnacle.log.reader import LogReader
 from pinnacle.run.cancel_all import Place
-from pinnacle.run.flatten import patience_s
-from pinnacle.run.flatten_position import Best, limit_ticks, only_one
+from pinnacle.run.flatten import moved, patience_s
+from pinnacle.run.flatten_position import limit_ticks, only_one
 from pinnacle.run.real_orders import Account
 from pinnacle.run.serve import Client
 from pinnacle.venues.binance import ADDRESS
@@ -295,8 +296,8 @@ def test_an_order_that_may_still_arrive_is_waited_for(life_s: int) -> None:
     with none, no longer than it says."""
     gateway = SimpleNamespace(capabilities=SimpleNamespace(order_life_ns=life_s * 10**9))
     doubted, known = (cast(Desk, SimpleNamespace(gateway=gateway, orders=orders)) for orders in ({1: None}, {}))
-    assert life_s + 10 < patience_s(FLATTEN_S, [known, doubted]) < life_s + 2 * FLATTEN_S
-    assert patience_s(20, [doubted]) == 20 and patience_s(FLATTEN_S, [known]) == FLATTEN_S
+    assert life_s + 10 < patience_s(None, [known, doubted]) < life_s + 2 * FLATTEN_S
+    assert patience_s(FLATTEN_S, [doubted]) == FLATTEN_S and patience_s(None, [known]) == FLATTEN_S
 
 
 def test_two_at_once_do_not_trade_twice() -> None:
@@ -320,21 +321,9 @@ def test_a_limit_is_never_further_through_than_allowed(best_ticks: int, side: in
     assert side * (limit + side - best_ticks) > far or limit in (1, (1 << 40) - 1)
 
 
-@given(st.lists(st.tuples(st.sampled_from((e.BID, e.ASK)), st.integers(1, 9), st.integers(0, 3), st.booleans())))
-def test_the_best_price_is_that_of_a_plain_book(steps: list[tuple[int, int, int, bool]]) -> None:
-    """Levels set, removed and cleared up to a price: the best of each side as a list of levels has it."""
-    best, plain = Best(), {e.BID: {}, e.ASK: {}}  # type: ignore[var-annotated]
-    assert best.price_ticks(e.BID) is None
-    rows = e.empty(1 + len(steps))
-    rows[0]["kind"] = e.LINK_UP
-    for row, (side, price, lots, clears) in zip(rows[1:], steps):
-        row["kind"], row["side"], row["price_ticks"] = e.BOOK_CLEAR if clears else e.BOOK_LEVEL, side, price
-        row["qty_lots"] = lots
-        if clears:
-            plain[side] = {p: q for p, q in plain[side].items() if side * p < side * price}
-        else:
-            plain[side][price] = lots
-    best.take(rows)
-    for side, pick in ((e.BID, max), (e.ASK, min)):
-        there = [price for price, lots in plain[side].items() if lots]
-        assert best.price_ticks(side) == (pick(there) if there else None)
+def test_another_address_leaves_the_accounts_tier() -> None:
+    """Where a venue is now is said, or stays as it was; what its limits go by stays."""
+    was = VenueAddress("wss://a", "https://a", "pro")
+    assert moved(was, "", "") == was
+    assert moved(was, "wss://b", "") == VenueAddress("wss://b", "https://a", "pro")
+    assert moved(was, "", "https://b") == VenueAddress("wss://a", "https://b", "pro")

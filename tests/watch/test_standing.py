@@ -30,7 +30,7 @@ def test_books_positions_and_money_are_the_engines(tmp_path: Path, seed: int) ->
             standing.take(records)
         place, told = standing.places[0], engine.told()["instruments"][0]
         top = engine.state[0]["market"]["top"][0]
-        assert (place.best(1), place.best(-1)) == (top["bid_ticks"], top["ask_ticks"])
+        assert (place.book.best(1), place.book.best(-1)) == (top["bid_ticks"], top["ask_ticks"])
         assert scene.instruments[0].qty_text(place.position_lots) == told["position"]
         assert str(scene.instruments[0].money(place.pnl_units)) == told["pnl"]
         assert (place.fills, len(place.orders), place.link) == (told["fills"], told["orders"], told["link"])
