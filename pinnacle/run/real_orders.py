@@ -177,7 +177,7 @@ class RealOrders:
             self._tick_ns = now_ns
             self.trader.tick(now_ns)
             self._watch(now_ns)
-        self._report(now_ns)
+            self._report(now_ns)
         self.flush()
 
     def heard(self, now_ns: int) -> None:
