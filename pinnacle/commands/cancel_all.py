@@ -110,11 +110,12 @@ def watchdog(
                     click.echo("the session was stopped")
                     return
         now_s = time.monotonic()
-        if now_s - heard_s > after_s and now_s - looked_s > again_s:
+        due = now_s - heard_s > after_s and now_s - looked_s > again_s
+        if due:
             # A disk that is lost with the session is what it watches for: what was read of it before is kept.
             with contextlib.suppress(DiskError):
                 found = places(str(run), ()) if (run / "manifest.json").exists() else found
-        if now_s - heard_s > after_s and now_s - looked_s > again_s and found:
+        if due and found:
             first, done = looked_s < heard_s, True
             if first:
                 click.secho(f"no answer for {after_s:g} s: cancelling", fg="red")

@@ -19,14 +19,13 @@ from pinnacle.run.real_orders import Account, gateway_for
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
-from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.client_id import NO_RUN, ClientIds
 from pinnacle.venues.feed import Address, Followed
 from pinnacle.venues.gateway import Answer, Order, Standing
 from pinnacle.venues.private.said import Note
 from pinnacle.venues.venues import venue
 
 _AGAIN_S = 0.5
-_NOBODY = "0" * 32
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Sweep:
         async with Http(self._route) as http:
             found = place.instruments or await instruments_of(place, http)
             followed = [Followed(one, 0, k) for k, one in enumerate(found)]
-            ids = ClientIds(place.run_id or _NOBODY)
+            ids = ClientIds(place.run_id or NO_RUN)
             self._gateway = gateway_for(place.name, followed, ids, place.account)
             self._clock = Clock()
             line = self._line = GatewayConnection(

@@ -18,7 +18,7 @@ from pinnacle.run.real_orders import Account, gateway_for
 from pinnacle.transport.clock import Clock
 from pinnacle.transport.http import Http
 from pinnacle.transport.websocket import Route
-from pinnacle.venues.client_id import ClientIds
+from pinnacle.venues.client_id import NO_RUN, ClientIds
 from pinnacle.venues.feed import Address, Followed
 from pinnacle.venues.gateway import Answer
 from pinnacle.venues.key_refused import meaning
@@ -30,7 +30,6 @@ SYMBOLS = {
     "coinbase": ("BTC-USD", "USD"), "coinbase-advanced": ("BTC-USD", "USD"), "gemini": ("btcusd", "USD"),
     "kraken": ("BTC/USD", "USD"),
 }  # fmt: skip
-_NOBODY = "0" * 32
 # Further than this from the venue's time is worth a word; nearer, rounding and the way there could be it.
 _AWAY_NS = 3_000_000_000
 
@@ -54,10 +53,11 @@ class _Trial:
         self._name, self._route, self._address = name, route, address
         symbol, quote = SYMBOLS[name]
         market = Instrument(name, symbol, Decimal("0.01"), Decimal("0.00000001"), base="BTC", quote=quote)
-        self._gateway = gateway_for(name, [Followed(market, 0, 0)], ClientIds(_NOBODY), account)
+        self._gateway = gateway_for(name, [Followed(market, 0, 0)], ClientIds(NO_RUN), account)
         self._clock = Clock()
         self._number = self._asked_ns = self._away_ns = self._venue_ns = 0
         self._verdict: Verdict | None = None
+        self._failure: BaseException | None = None
         self._words = ""  # the last that was said of trouble
         self._held = 0
         self._answered = False
@@ -89,6 +89,8 @@ class _Trial:
                 line.do_wishes()
             await asyncio.sleep(0.02)
             line.tick()
+            if self._failure is not None:
+                raise self._failure
             if self._answered and self._gateway.ready:
                 self._verdict = Verdict(True, True, f"works: {self._name} answered a signed question{self._more()}")
 
@@ -138,4 +140,4 @@ class _Trial:
             self._words = str(fields["why"])
 
     def _fail(self, error: BaseException) -> None:
-        raise error
+        self._failure = self._failure or error

@@ -79,7 +79,7 @@ def place_params(order: Order) -> Params:
     instrument = order.followed.instrument
     params: Params = {
         "symbol": instrument.symbol,
-        "side": "BUY" if order.side == BUY else "SELL",
+        "side": side_text(order),
         "quantity": instrument.qty_text(order.qty_lots),
         "newClientOrderId": order.client_id,
         "newOrderRespType": "FULL",
@@ -129,3 +129,8 @@ def fills_params(symbol: str, first_trade_id: int, venue_id: int) -> Params:
     elif first_trade_id:
         params["fromId"] = first_trade_id
     return params
+
+
+def side_text(order: Order) -> str:
+    """A side in the venue's word."""
+    return "BUY" if order.side == BUY else "SELL"

@@ -7,8 +7,8 @@ public documents of 2026; what they do not say is said here.
 
 from __future__ import annotations
 
-from pinnacle.event import BUY, FOK, IOC, MARKET, POST_ONLY, REDUCE
-from pinnacle.venues.binance_entry import RECV_WINDOW_MS, Params
+from pinnacle.event import FOK, IOC, MARKET, POST_ONLY, REDUCE
+from pinnacle.venues.binance_entry import RECV_WINDOW_MS, Params, side_text
 from pinnacle.venues.gateway import (
     ASK_BALANCES,
     ASK_FILLS,
@@ -79,7 +79,7 @@ def place_params(order: Order) -> Params:
     instrument = order.followed.instrument
     params: Params = {
         "symbol": instrument.symbol,
-        "side": _side(order),
+        "side": side_text(order),
         "quantity": instrument.qty_text(order.qty_lots),
         "newClientOrderId": order.client_id,
         "newOrderRespType": "RESULT",
@@ -101,7 +101,7 @@ def replace_params(order: Order) -> Params:
     instrument = order.followed.instrument
     return {
         "symbol": instrument.symbol,
-        "side": _side(order),
+        "side": side_text(order),
         "origClientOrderId": order.client_id,
         "quantity": instrument.qty_text(order.qty_lots + order.done_lots),
         "price": instrument.price_text(order.price_ticks),
@@ -112,7 +112,3 @@ def dead_man_params(symbol: str, timeout_ns: int) -> Params:
     """The countdown of one symbol, 0 to stop it."""
     assert 0 <= timeout_ns <= DEAD_MAN_NS
     return {"symbol": symbol, "countdownTime": timeout_ns // 1_000_000}
-
-
-def _side(order: Order) -> str:
-    return "BUY" if order.side == BUY else "SELL"

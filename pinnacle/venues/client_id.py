@@ -13,6 +13,8 @@ from __future__ import annotations
 # Hexadecimal digits of the run's id that are in the text, and of the number.
 _RUN_DIGITS = 15
 _NUMBER_DIGITS = 12
+# A run that gave no order its id: for who only asks and cancels.
+NO_RUN = "0" * 32
 ORDER_ID_MAX = (1 << (4 * _NUMBER_DIGITS)) - 1
 
 
