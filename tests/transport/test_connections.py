@@ -322,9 +322,10 @@ def test_a_connection_that_ends_as_it_is_cancelled_is_cancelled(monkeypatch: pyt
             made[0]("broken")
             for _ in range(steps):
                 await asyncio.sleep(0)
+            before = len(made)  # on a slow machine it may rightly have connected again by now
             task.cancel()
             done, _ = await asyncio.wait([task], timeout=1)
-            assert done and task.cancelled() and len(made) == 1, f"after {steps} steps"
+            assert done and task.cancelled() and len(made) == before, f"after {steps} steps"
 
     run(main)
 
